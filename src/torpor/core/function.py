@@ -1,0 +1,193 @@
+"""What is deployed: a function's configuration, its code, its state, and the immutable revision that instances run."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from torpor.core.arn import LATEST
+
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+class Isolation(StrEnum):
+    """`sandbox` is the wall; `process` (Landlock, seccomp, limits) is for development where namespaces are not had."""
+
+    SANDBOX = "sandbox"
+    PROCESS = "process"
+
+
+class State(StrEnum):
+    """Lambda's states of a function."""
+
+    PENDING = "Pending"
+    ACTIVE = "Active"
+    INACTIVE = "Inactive"
+    FAILED = "Failed"
+
+
+class UpdateStatus(StrEnum):
+    """Lambda's states of the last update of a function."""
+
+    SUCCESSFUL = "Successful"
+    FAILED = "Failed"
+    IN_PROGRESS = "InProgress"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionConfig:
+    """What a user sets. `reach` and `permissions` are torpor's own: see DESIGN 'One door'."""
+
+    name: str
+    handler: str
+    runtime: str = "python3.11"
+    role: str = ""
+    description: str = ""
+    timeout_s: int = 3
+    memory_mb: int = 128
+    tmp_mb: int = 512
+    variables: Mapping[str, str] = _EMPTY
+    architecture: str = "x86_64"
+    tags: Mapping[str, str] = _EMPTY
+    reach: tuple[str, ...] = ()
+    permissions: tuple[str, ...] = ()  # actions the function may call on the platform, e.g. "lambda:InvokeFunction"
+    source_builds: bool = False
+    max_concurrency: int = 1
+    keep_alive_s: float | None = None  # None: the server's default
+    isolation: Isolation = Isolation.SANDBOX
+
+    def evolve(self, **changes: Any) -> FunctionConfig:
+        return replace(self, **changes)
+
+    def as_json(self) -> dict[str, Any]:
+        """A plain dictionary that `from_json` reads back."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return plain | {"variables": dict(self.variables), "tags": dict(self.tags)}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> FunctionConfig:
+        known = {name: value for name, value in plain.items() if name in cls.__dataclass_fields__}
+        for name in ("reach", "permissions"):
+            known[name] = tuple(known.get(name, ()))
+        known["isolation"] = Isolation(known.get("isolation", Isolation.SANDBOX))
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A function's code, named by the SHA-256 (hex) of its archive. `size` in bytes, as uploaded."""
+
+    digest: str
+    size: int
+
+    @property
+    def code_sha256(self) -> str:
+        """Lambda's CodeSha256: base64 of the same digest."""
+        return base64.b64encode(bytes.fromhex(self.digest)).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Locked dependencies for one interpreter, installed at its final path (the same inside a sandbox and outside).
+
+    `python` is the interpreter to execute; `mounts` are the host folders that must be visible, read-only, at the same
+    path (the environment itself and the interpreter's own installation).
+    """
+
+    digest: str
+    python: str
+    site_packages: str
+    mounts: tuple[str, ...]
+    runtime: str = "python3.11"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """One immutable pair of code and configuration; an instance belongs to exactly one."""
+
+    arn: str  # unqualified function ARN
+    version: str
+    config: FunctionConfig
+    bundle: Bundle
+    code_dir: str  # host folder with the extracted bundle, mounted read-only at /var/task
+    environment: Environment
+    key: str
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+
+def revision_key(config: FunctionConfig, bundle: Bundle, environment: Environment, version: str) -> str:
+    """Digest of everything an instance depends on: equal keys may share instances."""
+    settings = config.as_json()
+    for cosmetic in ("description", "tags", "role"):
+        settings.pop(cosmetic)
+    text = json.dumps([settings, bundle.digest, environment.digest, version], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    """A function as it stands: configuration, code, and Lambda's two state machines."""
+
+    config: FunctionConfig
+    bundle: Bundle
+    version: str = LATEST
+    environment: Environment | None = None  # None until it is built
+    state: State = State.PENDING
+    state_reason: str = "The function is being created."
+    state_reason_code: str = "Creating"
+    update_status: UpdateStatus = UpdateStatus.IN_PROGRESS
+    update_reason: str = ""
+    update_reason_code: str = ""
+    revision_id: str = ""
+    modified: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    def evolve(self, **changes: Any) -> Function:
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionUrl:
+    """A function's own HTTP address. `auth` is `NONE` or `AWS_IAM`; `cors` as in Lambda's Cors shape."""
+
+    name: str
+    auth: str = "AWS_IAM"
+    cors: Mapping[str, Any] | None = None
+    invoke_mode: str = "BUFFERED"
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+    modified: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """An IAM role: accepted and stored, since scripts begin by making one."""
+
+    name: str
+    path: str
+    role_id: str
+    trust_policy: str
+    description: str = ""
+    max_session_s: int = 3600
+    tags: Mapping[str, str] = _EMPTY
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+def environment_as_json(environment: Environment) -> dict[str, Any]:
+    return asdict(environment)
+
+
+def environment_from_json(plain: Mapping[str, Any]) -> Environment:
+    return Environment(**{**plain, "mounts": tuple(plain["mounts"])})

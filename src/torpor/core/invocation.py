@@ -1,0 +1,72 @@
+"""One call of a function: what goes in, what comes out, and what it cost."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Depth(StrEnum):
+    """How deep an invocation had to start: warm, or from a snapshot, a zygote, or a fresh interpreter."""
+
+    WARM = "warm"
+    SNAPSHOT = "snapshot"
+    ZYGOTE = "zygote"
+    SPAWN = "spawn"
+
+
+class Result(StrEnum):
+    """How an invocation ended."""
+
+    OK = "ok"
+    ERROR = "error"  # the handler raised, or its initialisation failed
+    TIMEOUT = "timeout"
+    EXIT = "exit"  # the process left or was killed
+    OUT_OF_MEMORY = "out-of-memory"
+    TOO_LARGE = "too-large"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """`payload` is the event as JSON bytes, passed through untouched."""
+
+    payload: bytes
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    client_context: str | None = None  # JSON text
+    trace_id: str = ""
+    want_log: bool = False  # Lambda's LogType Tail
+    qualifier: str | None = None  # as the caller wrote it, for invoked_function_arn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """One row of the ledger. Times in ms; `at` is Unix time in seconds when the invocation was admitted."""
+
+    function: str
+    version: str
+    request_id: str
+    at: float
+    depth: Depth
+    init_ms: float
+    duration_ms: float
+    billed_ms: int
+    memory_mb: int
+    max_memory_mb: int
+    cpu_ms: float
+    result: Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """`payload` is the handler's JSON result, or the error object when `function_error` is set (`Unhandled`)."""
+
+    payload: bytes
+    usage: Usage
+    executed_version: str
+    function_error: str | None = None
+    log_tail: bytes = b""  # at most the last 4 KiB, only when asked for
+
+    @property
+    def result(self) -> Result:
+        return self.usage.result
