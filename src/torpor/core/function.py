@@ -9,12 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
 
 from torpor.core.arn import LATEST
-
-_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 class Isolation(StrEnum):
@@ -53,9 +50,9 @@ class FunctionConfig:
     timeout_s: int = 3
     memory_mb: int = 128
     tmp_mb: int = 512
-    variables: Mapping[str, str] = _EMPTY
+    variables: Mapping[str, str] = field(default_factory=dict)
     architecture: str = "x86_64"
-    tags: Mapping[str, str] = _EMPTY
+    tags: Mapping[str, str] = field(default_factory=dict)
     reach: tuple[str, ...] = ()
     permissions: tuple[str, ...] = ()  # actions the function may call on the platform, e.g. "lambda:InvokeFunction"
     source_builds: bool = False
@@ -181,7 +178,7 @@ class Role:
     trust_policy: str
     description: str = ""
     max_session_s: int = 3600
-    tags: Mapping[str, str] = _EMPTY
+    tags: Mapping[str, str] = field(default_factory=dict)
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
