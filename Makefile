@@ -39,6 +39,8 @@ lint: setup ## ruff, formatting and mypy --strict
 	@$(BIN)/ruff check --quiet $(SOURCES)
 	@$(BIN)/ruff format --check --quiet $(SOURCES)
 	@$(BIN)/mypy
+	@$(BIN)/mypy tools/*.py
+	@$(BIN)/mypy bench/*.py
 
 format: setup ## let ruff write the formatting and the fixes it is sure of
 	@$(BIN)/ruff check --fix --quiet $(SOURCES)
