@@ -1,0 +1,1 @@
+"""What functions run on: bundles of code, and environments of locked dependencies."""
