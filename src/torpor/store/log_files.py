@@ -1,0 +1,151 @@
+"""A function's log on the disk: numbered segments of JSON lines, the oldest dropped when there are too many."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from torpor.core.arn import is_function_name
+from torpor.core.errors import InvalidValue
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line that a function wrote, or one about an invocation. `at_ms` is Unix time; `line` has no line end."""
+
+    at_ms: int
+    stream: str
+    request_id: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place between two lines: a segment's number and an offset in it."""
+
+    segment: int = 0
+    offset: int = 0
+
+
+_decoder = msgspec.json.Decoder(LogLine)
+_encoder = msgspec.json.Encoder()
+_READ_BYTES = 1024 * 1024
+
+
+def encode_line(line: LogLine) -> bytes:
+    """The line as it is stored, its line end included."""
+    return _encoder.encode(line) + b"\n"
+
+
+def decode_line(raw: bytes) -> LogLine | None:
+    """The line, or None for one that a crash left torn."""
+    try:
+        return _decoder.decode(raw)
+    except msgspec.MsgspecError:
+        return None
+
+
+class LogFiles:
+    """The segments of one function, below `root`. Blocks; one writer at a time, any number of readers."""
+
+    def __init__(self, root: Path, function: str) -> None:
+        if not is_function_name(function):
+            raise InvalidValue(f"{function!r} is not a function's name: letters, digits, - and _, 64 at most.")
+        self.folder = root / folder_name(function)
+
+    def append(self, data: bytes, *, segment_bytes: int, segments: int) -> None:
+        """Add whole lines, beginning a new segment where the last one is full."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        numbers = self.numbers()
+        number = numbers[-1] if numbers else 1
+        descriptor = self._open(number)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size and size + len(data) > segment_bytes:
+                os.close(descriptor)
+                number += 1
+                descriptor = self._open(number)
+                numbers.append(number)
+            elif size and os.pread(descriptor, 1, size - 1) != b"\n":
+                data = b"\n" + data  # a crash tore the last line
+            _write_all(descriptor, data)
+        finally:
+            os.close(descriptor)
+        for old in numbers[:-segments]:
+            self._path(old).unlink(missing_ok=True)
+
+    def numbers(self) -> list[int]:
+        """The segments there are, oldest first."""
+        try:
+            names = os.listdir(self.folder)  # noqa: PTH208 - no Path objects for what is asked at each group of lines
+        except FileNotFoundError:
+            return []
+        return sorted(int(name[:-6]) for name in names if name.endswith(".jsonl") and name[:-6].isdigit())
+
+    def end(self) -> Position:
+        """The place behind the last whole line."""
+        for number in reversed(self.numbers()):
+            data = self._read(number)
+            if data is not None:
+                return Position(number, data.rfind(b"\n") + 1)
+        return Position()
+
+    def lines_backwards(self, until: Position) -> Iterator[bytes]:
+        """Raw lines before a place, newest first."""
+        for number in reversed(self.numbers()):
+            if number > until.segment:
+                continue
+            data = self._read(number) or b""
+            if number == until.segment:
+                data = data[: until.offset]
+            yield from reversed(data.split(b"\n")[:-1])
+
+    def after(self, position: Position) -> tuple[list[bytes], Position]:
+        """Whole raw lines behind a place, at most a megabyte of them (one at least), and the place behind those."""
+        numbers = self.numbers()
+        if not numbers or numbers[-1] < position.segment:
+            position = Position()  # the function was deleted, and perhaps made again
+        for number in numbers:
+            if number < position.segment:
+                continue
+            offset = position.offset if number == position.segment else 0
+            data = self._read(number, offset, _READ_BYTES) or b""
+            if b"\n" not in data:
+                data = self._read(number, offset) or b""
+            whole = data[: data.rfind(b"\n") + 1]
+            if whole:
+                return whole.split(b"\n")[:-1], Position(number, offset + len(whole))
+        return [], position
+
+    def delete(self) -> None:
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:08}.jsonl"
+
+    def _open(self, number: int) -> int:
+        return os.open(self._path(number), os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def _read(self, number: int, offset: int = 0, count: int = -1) -> bytes | None:
+        try:
+            with self._path(number).open("rb") as file:
+                file.seek(offset)
+                return file.read(count)
+        except FileNotFoundError:
+            return None  # dropped, or deleted with its function
+
+
+def folder_name(function: str) -> str:
+    """A name for the file system, one for each function even where upper and lower case are one."""
+    return "".join(f"+{letter.lower()}" if letter.isupper() else letter for letter in function)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

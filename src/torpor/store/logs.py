@@ -1,0 +1,308 @@
+"""What functions print: taken without waiting, written in groups by a thread of its own, read and followed.
+
+A line is on its way to the file within `group_s`. When the disk is stuck, at most `queue_bytes` wait in memory; what
+comes on top is dropped, and so is what the disk refuses: the next line that is written is preceded by one that counts
+those missing. Logs are not synced: a power cut may lose the last seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from torpor.core.errors import PlatformFault
+from torpor.store.log_files import LogFiles, LogLine, Position, decode_line, encode_line, folder_name
+
+_log = structlog.get_logger(__name__)
+_MIB = 1024 * 1024
+_CHUNK_BYTES = _MIB
+_SLACK_MS = 60_000
+_LINE_OVERHEAD = 200  # a queued line's bookkeeping, roughly, so that empty lines are not free
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOptions:
+    """A function's log takes at most `segment_bytes` × `segments` on the disk."""
+
+    segment_bytes: int = 8 * _MIB
+    segments: int = 8
+    line_bytes: int = 256 * 1024  # longer lines are cut into pieces
+    queue_bytes: int = 32 * _MIB
+    group_s: float = 0.05
+    patience_s: float = 5.0  # how long a reader waits for lines on their way, when the disk is slow
+
+
+class LogUnavailable(PlatformFault):
+    """The logs cannot be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    function: str
+    stream: str
+    request_id: str
+    at_ms: int
+    line: bytes
+
+
+@dataclass(slots=True)
+class _Order:
+    """Something the writing thread does in its turn among the lines."""
+
+    act: Callable[[], object]
+    done: threading.Event = field(default_factory=threading.Event)
+    error: Exception | None = None
+
+
+class LogStore:
+    """The logs of all functions. `write` may be called from any thread, and never blocks."""
+
+    def __init__(self, root: Path, options: LogOptions | None = None) -> None:
+        self._root = root
+        self._options = options or LogOptions()
+        self._queue: deque[_Written | _Order] = deque()
+        self._queued_bytes = 0
+        self._dropped: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._followers: dict[str, set[Callable[[], None]]] = {}
+        self._failing = False
+        self._thread = threading.Thread(target=self._run, name="torpor-logs", daemon=True)
+        self._thread.start()
+
+    def write(self, function: str, stream: str, request_id: str, at_ms: int, line: bytes) -> None:
+        """Take one line (without its line end) of a function's output."""
+        size = len(line) + _LINE_OVERHEAD
+        with self._lock:
+            if self._queued_bytes + size > self._options.queue_bytes:
+                self._dropped[function] = self._dropped.get(function, 0) + 1
+                return
+            self._queued_bytes += size
+            self._queue.append(_Written(function, stream, request_id, at_ms, line))
+        if not self._wake.is_set():
+            self._wake.set()
+
+    async def read(
+        self, function: str, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000
+    ) -> list[LogLine]:
+        """The newest `limit` lines that match, oldest first; what was written until now is among them."""
+        wanted = _Wanted(since_ms, request_id)
+        return (await asyncio.to_thread(self._history, LogFiles(self._root, function), wanted, limit))[0]
+
+    async def follow(
+        self, function: str, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000
+    ) -> AsyncIterator[LogLine]:
+        """What `read` gives, then every further line as it comes, until the store is closed."""
+        files, wanted = LogFiles(self._root, function), _Wanted(since_ms, request_id)
+        news = asyncio.Event()
+        with self._following(function, news):
+            lines, position = await asyncio.to_thread(self._history, files, wanted, limit)
+            for line in lines:
+                yield line
+            while True:
+                last = self._stop.is_set()
+                raw, position = await asyncio.to_thread(files.after, position)
+                for line in wanted.among(raw):
+                    yield line
+                if raw:
+                    continue
+                if last:
+                    return
+                await news.wait()
+                news.clear()
+
+    async def delete(self, function: str) -> None:
+        """Remove a function's log, lines on their way included. Raises LogUnavailable when the disk refuses."""
+        order = self._order(LogFiles(self._root, function).delete)
+        await asyncio.to_thread(order.done.wait)
+        if order.error is not None:
+            raise LogUnavailable(f"the log of {function} could not be removed: {order.error}") from order.error
+        self._tell(function)
+
+    def sweep(self, keep: Iterable[str]) -> int:
+        """Remove the logs of functions that are not in `keep`: late lines of deleted ones. Blocks; returns how many."""
+        kept = {folder_name(function) for function in keep}
+        strays = [path for path in self._root.iterdir() if path.name not in kept] if self._root.exists() else []
+        for path in strays:
+            order = self._order(partial(shutil.rmtree, path, ignore_errors=True))
+            order.done.wait()
+        return len(strays)
+
+    def close(self) -> None:
+        """Write everything, end every follower, stop. Harmless when repeated."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join()
+        for function in list(self._followers):
+            self._tell(function)
+
+    def _history(self, files: LogFiles, wanted: _Wanted, limit: int) -> tuple[list[LogLine], Position]:
+        self._order(lambda: None).done.wait(self._options.patience_s)
+        position = files.end()
+        lines: list[LogLine] = []
+        if limit > 0:
+            for line in wanted.among_newest_first(files.lines_backwards(position)):
+                lines.append(line)
+                if len(lines) >= limit:
+                    break
+        return lines[::-1], position
+
+    @contextmanager
+    def _following(self, function: str, news: asyncio.Event) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+
+        def tell() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(news.set)
+
+        with self._lock:
+            self._followers.setdefault(function, set()).add(tell)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._followers[function].discard(tell)
+                if not self._followers[function]:
+                    del self._followers[function]
+
+    def _tell(self, function: str) -> None:
+        with self._lock:
+            followers = list(self._followers.get(function, ()))
+        for tell in followers:
+            tell()
+
+    def _order(self, act: Callable[[], object]) -> _Order:
+        order = _Order(act)
+        with self._lock:
+            stopped = self._stop.is_set() and not self._thread.is_alive()
+            if not stopped:
+                self._queue.append(order)
+        if stopped:
+            _perform(order)
+        self._wake.set()
+        return order
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            self._stop.wait(self._options.group_s)
+            self._wake.clear()
+            with self._lock:
+                queue, self._queue = self._queue, deque()
+                dropped, self._dropped = self._dropped, {}
+                taken, stopping = self._queued_bytes, self._stop.is_set()
+            self._work_off(queue, dropped)
+            with self._lock:
+                self._queued_bytes -= taken
+                if stopping and not self._queue and not self._dropped:
+                    return
+                if stopping:
+                    self._wake.set()
+
+    def _work_off(self, queue: Iterable[_Written | _Order], dropped: dict[str, int]) -> None:
+        groups: dict[str, list[bytes]] = {}
+        last_ms = 0
+        for item in queue:
+            if isinstance(item, _Order):
+                self._store(groups)
+                groups = {}
+                _perform(item)
+            else:
+                last_ms = item.at_ms
+                groups.setdefault(item.function, []).extend(self._encoded(item))
+        for function, count in dropped.items():
+            text = f"{count} lines were lost here: they came faster than the disk took them"
+            notice = LogLine(at_ms=last_ms, stream="platform", request_id="", line=text)
+            groups.setdefault(function, []).append(encode_line(notice))
+        self._store(groups)
+
+    def _encoded(self, item: _Written) -> Iterator[bytes]:
+        step = self._options.line_bytes
+        for start in range(0, max(len(item.line), 1), step):
+            text = item.line[start : start + step].decode(errors="replace")
+            line = LogLine(at_ms=item.at_ms, stream=item.stream, request_id=item.request_id, line=text)
+            yield encode_line(line)
+
+    def _store(self, groups: dict[str, list[bytes]]) -> None:
+        options = self._options
+        for function, lines in groups.items():
+            try:
+                files = LogFiles(self._root, function)
+                for data in _chunks(lines, min(_CHUNK_BYTES, options.segment_bytes)):
+                    files.append(data, segment_bytes=options.segment_bytes, segments=options.segments)
+            except Exception:
+                self._lost(function, len(lines))
+            else:
+                self._failing = False
+                self._tell(function)
+
+    def _lost(self, function: str, count: int) -> None:
+        if not self._failing:
+            _log.exception("a function's log cannot be written", action="logs.write_failed", function=function)
+        self._failing = True
+        if not self._stop.is_set():
+            with self._lock:
+                self._dropped[function] = self._dropped.get(function, 0) + count
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which lines a reader asked for."""
+
+    since_ms: int
+    request_id: str | None
+
+    def among(self, raw_lines: Iterable[bytes]) -> Iterator[LogLine]:
+        for line in self._decoded(raw_lines):
+            if self._includes(line):
+                yield line
+
+    def among_newest_first(self, raw_lines: Iterable[bytes]) -> Iterator[LogLine]:
+        """Stops well before `since_ms`: lines are in order, but for those of instances side by side."""
+        for line in self._decoded(raw_lines):
+            if line.at_ms < self.since_ms - _SLACK_MS:
+                return
+            if self._includes(line):
+                yield line
+
+    def _decoded(self, raw_lines: Iterable[bytes]) -> Iterator[LogLine]:
+        needle = b"" if self.request_id is None else self.request_id.encode()
+        for raw in raw_lines:
+            # told without decoding: most lines of a long log are other requests'
+            line = decode_line(raw) if needle in raw else None
+            if line is not None:
+                yield line
+
+    def _includes(self, line: LogLine) -> bool:
+        return line.at_ms >= self.since_ms and self.request_id in (None, line.request_id)
+
+
+def _perform(order: _Order) -> None:
+    try:
+        order.act()
+    except Exception as error:
+        order.error = error
+    order.done.set()
+
+
+def _chunks(lines: Iterable[bytes], most: int) -> Iterator[bytes]:
+    chunk: list[bytes] = []
+    size = 0
+    for line in lines:
+        if chunk and size + len(line) > most:
+            yield b"".join(chunk)
+            chunk, size = [], 0
+        chunk.append(line)
+        size += len(line)
+    if chunk:
+        yield b"".join(chunk)

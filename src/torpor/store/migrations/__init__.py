@@ -1,0 +1,1 @@
+"""The database's schema, one step after another; run from inside the package, never by hand."""

@@ -1,0 +1,94 @@
+"""The database's tables, as the newest migration leaves them."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Float, Integer, MetaData, Table, Text
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Times are ISO 8601 text in UTC, except in the ledger, where they are Unix seconds to be computed with.
+functions = Table(
+    "functions",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Text, primary_key=True),  # `$LATEST`; published versions will be rows of their own
+    Column("config", Text, nullable=False),
+    Column("bundle_digest", Text, nullable=False),
+    Column("bundle_size", Integer, nullable=False),
+    Column("environment", Text),
+    Column("state", Text, nullable=False),
+    Column("state_reason", Text, nullable=False),
+    Column("state_reason_code", Text, nullable=False),
+    Column("update_status", Text, nullable=False),
+    Column("update_reason", Text, nullable=False),
+    Column("update_reason_code", Text, nullable=False),
+    Column("revision_id", Text, nullable=False),
+    Column("modified", Text, nullable=False),
+    Column("serving", Text),  # what invocations run, while that is not what the row itself describes
+)
+
+function_urls = Table(
+    "function_urls",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("auth", Text, nullable=False),
+    Column("cors", Text),
+    Column("invoke_mode", Text, nullable=False),
+    Column("created", Text, nullable=False),
+    Column("modified", Text, nullable=False),
+)
+
+roles = Table(
+    "roles",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("role_id", Text, nullable=False),
+    Column("trust_policy", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("max_session_s", Integer, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("created", Text, nullable=False),
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("function", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("depth", Text, nullable=False),
+    Column("init_ms", Float, nullable=False),
+    Column("duration_ms", Float, nullable=False),
+    Column("billed_ms", Integer, nullable=False),
+    Column("memory_mb", Integer, nullable=False),
+    Column("max_memory_mb", Integer, nullable=False),
+    Column("cpu_ms", Float, nullable=False),
+    Column("result", Text, nullable=False),
+    sqlite_autoincrement=True,  # ids never come back, so the oldest rows are those with the smallest
+)
+
+# Rows of `usage` that grew too old or too many live on here as sums, so that the bill is never lost.
+usage_hours = Table(
+    "usage_hours",
+    metadata,
+    Column("function", Text, primary_key=True),
+    Column("hour", Integer, primary_key=True),  # Unix time of the hour's beginning
+    Column("invocations", Integer, nullable=False),
+    Column("errors", Integer, nullable=False),
+    Column("cold_starts", Integer, nullable=False),
+    Column("init_ms", Float, nullable=False),
+    Column("duration_ms", Float, nullable=False),
+    Column("billed_ms", Integer, nullable=False),
+    Column("cpu_ms", Float, nullable=False),
+    Column("megabyte_ms", Integer, nullable=False),  # billed_ms × memory_mb
+    Column("max_memory_mb", Integer, nullable=False),
+)
