@@ -1,0 +1,182 @@
+"""`torpor deploy`: a folder, a file or a zip becomes a function."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from torpor.cli import flags, output
+from torpor.cli.client import Client, segment
+from torpor.cli.context import Session
+from torpor.cli.failures import Failed, WrongUse
+from torpor.cli.hints import curl_line
+from torpor.cli.locate import find_server
+
+if TYPE_CHECKING:
+    from torpor.cli.project import Table
+
+WAIT_S = 20  # one long poll; a build may take many
+
+
+def deploy(
+    *,
+    context: typer.Context,
+    path: Annotated[Path, flags.argument("PATH", "A folder, a Python file or a zip.")],
+    name: Annotated[
+        str | None, flags.option(metavar="NAME", text="The function's name. [default: the folder's or file's]")
+    ] = None,
+    runtime: Annotated[
+        str | None,
+        flags.option(metavar="RUNTIME", text="Such as python3.12. [default: the Python that runs this command]"),
+    ] = None,
+    handler: Annotated[
+        str | None,
+        flags.option(
+            metavar="MODULE.FUNCTION",
+            text="[default: lambda_function.lambda_handler, app.lambda_handler, or the only file's]",
+        ),
+    ] = None,
+    memory: Annotated[int | None, flags.option(min=1, metavar="MB", text="Memory in MB. [default: 1024]")] = None,
+    timeout: Annotated[
+        int | None, flags.option(min=1, metavar="SECONDS", text="The longest an invocation may take. [default: 60]")
+    ] = None,
+    env: Annotated[
+        list[str] | None, flags.option(metavar="KEY=VALUE", text="An environment variable; may be repeated.")
+    ] = None,
+    public: Annotated[
+        bool | None,
+        flags.option(
+            "--public/--no-public", text="Open the function's URL to everyone, or close it. [default: as it is]"
+        ),
+    ] = None,
+    source_builds: Annotated[
+        bool, flags.option("--source-builds", text="Allow packages without a wheel: they are built in a sandbox.")
+    ] = False,
+    no_wait: Annotated[
+        bool, flags.option("--no-wait", text="Return once the code is accepted, without waiting for the build.")
+    ] = False,
+    url: flags.Url = None,
+    data: flags.Data = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Deploy a function, or the next version of its code, and print its address.
+
+    Settings come from these flags, then from `torpor.toml`, `[tool.torpor]` in pyproject.toml or in the file's PEP 723
+    block. The server installs the dependencies named in requirements.txt, pyproject.toml or the PEP 723 block.
+    """
+    session: Session = context.obj
+    server = find_server(session.options, url=url, data=data)
+    client = Client(server)
+    given = {"name": name, "runtime": runtime, "handler": handler, "memory": memory, "timeout": timeout,
+             "public": public, "source_builds": source_builds or None}  # fmt: skip
+    called, config, archive = prepared(path, given, env or [])
+    with output.progress(f"uploading {called} ({output.size(len(archive))})", quiet=as_json):
+        description = put(client, called, config, archive)
+    if no_wait:
+        output.say(f"accepted: `torpor describe {called}` says when it is ready") if not as_json else None
+    else:
+        description = wait_settled(client, called, description, quiet=as_json)
+    address = str(description.get("url") or description.get("invoke_url") or "")
+    curl = curl_line(client, description, address, data)
+    if as_json:
+        output.result_json({**description, "address": address, "curl": curl})
+        return
+    output.result(address)
+    output.result(curl)
+
+
+def prepared(path: Path, given: dict[str, Any], env: list[str]) -> tuple[str, dict[str, Any], bytes]:
+    """The function's name, its configuration as the server takes it, and its packed code. Raises WrongUse."""
+    from torpor.build.pack import pack
+    from torpor.cli.discover import check_handler, find_handler
+    from torpor.cli.project import read_table
+    from torpor.cli.source import open_source
+    from torpor.core.errors import UserError
+
+    source = open_source(path)
+    table = read_table(source)
+    changes = {key: value for key, value in given.items() if value is not None}
+    table = table.model_copy(update={**changes, "environment": {**table.environment, **_variables(env)}})
+    name = table.name or source.default_name
+    if not name:
+        raise WrongUse(f"no name can be made from {path}: give one with --name")
+    handler = table.handler or find_handler(source)
+    if warning := check_handler(source, handler):
+        output.say(f"warning: {warning}")
+    try:
+        return name, _config(table, handler), pack(path)
+    except (UserError, OSError) as error:
+        raise WrongUse(str(error)) from error
+
+
+def put(client: Client, name: str, config: dict[str, Any], archive: bytes) -> dict[str, Any]:
+    """Hand the code over. Raises Refused with the server's reason."""
+    header = base64.b64encode(json.dumps(config).encode()).decode()
+    sent = {"content-type": "application/zip", "x-torpor-config": header}
+    accepted: dict[str, Any] = client.call("PUT", f"/_torpor/functions/{segment(name)}", body=archive, headers=sent)
+    return accepted
+
+
+def wait_settled(client: Client, name: str, description: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    """Wait for the build, however long. Raises Failed with the reason that the server gives."""
+    begun = time.monotonic()
+    with output.progress(f"building {name}", quiet=quiet):
+        while not settled(description):
+            description = client.call("GET", f"/_torpor/functions/{segment(name)}", query={"wait_s": WAIT_S})
+    if description.get("state") == "Failed":
+        raise Failed(
+            f"{name} was not built: {description.get('state_reason') or 'the server gave no reason'}",
+            code=str(description.get("state_reason_code") or "BuildFailed"),
+        )
+    if description.get("update_status") == "Failed":
+        raise Failed(
+            f"{name} was not updated, and the previous code still runs: "
+            f"{description.get('update_reason') or 'the server gave no reason'}",
+            code=str(description.get("update_reason_code") or "BuildFailed"),
+        )
+    if not quiet:
+        output.say(
+            f"{name} is ready after {output.elapsed((time.monotonic() - begun) * 1000)}: {description.get('handler')}, "
+            f"{description.get('runtime')}, {description.get('memory_mb')} MB, {description.get('timeout_s')} s"
+        )
+    return description
+
+
+def settled(description: dict[str, Any]) -> bool:
+    """Whether nothing is being built any more."""
+    return description.get("state") != "Pending" and description.get("update_status") != "InProgress"
+
+
+def _config(table: Table, handler: str) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "handler": handler,
+        "runtime": table.runtime or f"python{sys.version_info.major}.{sys.version_info.minor}",
+        "memory_mb": table.memory,
+        "timeout_s": table.timeout,
+        "tmp_mb": table.tmp,
+        "variables": table.environment,
+        "reach": list(table.reach),
+        "permissions": list(table.permissions),
+        "source_builds": table.source_builds,
+        "max_concurrency": table.max_concurrency,
+        "keep_alive_s": table.keep_alive,
+        "description": table.description,
+        "tags": table.tags,
+    }
+    return config if table.public is None else {**config, "public": table.public}
+
+
+def _variables(env: list[str]) -> dict[str, str]:
+    variables = {}
+    for text in env:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise WrongUse(f"--env takes KEY=VALUE, not '{text}'")
+        variables[key] = value
+    return variables

@@ -1,0 +1,129 @@
+"""`torpor ls`, `describe` and `rm`: what is deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from torpor.cli import flags, output
+from torpor.cli.client import Client, segment
+from torpor.cli.context import Session
+from torpor.cli.failures import Refused
+from torpor.cli.locate import find_server
+
+_PAGE = 200
+_LABELS = {"memory_mb": "memory", "timeout_s": "timeout", "tmp_mb": "tmp", "url_auth": "url auth"}
+_UNITS = {"memory_mb": " MB", "timeout_s": " s", "tmp_mb": " MB", "keep_alive_s": " s"}
+
+
+def list_functions(
+    *,
+    context: typer.Context,
+    url: flags.Url = None,
+    data: flags.Data = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """List the functions."""
+    session: Session = context.obj
+    client = Client(find_server(session.options, url=url, data=data))
+    functions = list(all_functions(client))
+    if as_json:
+        output.result_json(functions)
+    elif functions:
+        columns = ("NAME", "STATE", "RUNTIME", "MEMORY", "TIMEOUT", "IDLE", "BUSY", "ADDRESS")
+        output.table(columns, [_row(one) for one in functions], right=("MEMORY", "TIMEOUT", "IDLE", "BUSY"))
+    else:
+        output.say("no functions yet: `torpor deploy PATH` makes one, `torpor init` writes one to start from")
+
+
+def describe(
+    *,
+    context: typer.Context,
+    name: flags.Name,
+    url: flags.Url = None,
+    data: flags.Data = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Show everything about one function."""
+    session: Session = context.obj
+    client = Client(find_server(session.options, url=url, data=data))
+    description = client.call("GET", f"/_torpor/functions/{segment(name)}")
+    if as_json:
+        output.result_json(description)
+        return
+    known = {_LABELS.get(key, key.replace("_", " ")): _shown(key, value) for key, value in description.items()}
+    width = max(len(key) for key in known)
+    for key, value in known.items():
+        if value:
+            output.result(f"{key:<{width}}  {value}")
+
+
+def remove(
+    *,
+    context: typer.Context,
+    names: Annotated[list[str], flags.argument("NAME...", "The functions to remove.")],
+    url: flags.Url = None,
+    data: flags.Data = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Remove functions. What they alone used is freed by `torpor gc`."""
+    session: Session = context.obj
+    client = Client(find_server(session.options, url=url, data=data))
+    removed = []
+    for name in names:
+        try:
+            client.call("DELETE", f"/_torpor/functions/{segment(name)}")
+        except Refused as refusal:  # the others are to go all the same
+            output.complain(refusal.message, code=refusal.code, as_json=as_json)
+            continue
+        removed.append(name)
+        if not as_json:
+            output.say(f"removed {name}")
+    if as_json:
+        output.result_json({"removed": removed})
+    if len(removed) < len(names):
+        raise typer.Exit(Refused.exit_code)
+
+
+def all_functions(client: Client) -> Iterator[dict[str, Any]]:
+    """Every function's description, page after page."""
+    after: str | None = None
+    while True:
+        page = client.call("GET", "/_torpor/functions", query={"after": after, "limit": _PAGE})
+        yield from page["functions"]
+        after = page.get("next")
+        if after is None:
+            return
+
+
+def _row(description: dict[str, Any]) -> tuple[str, ...]:
+    instances = description.get("instances") or {}
+    state = str(description.get("state", ""))
+    if description.get("update_status") == "InProgress" and state == "Active":
+        state = "Active (updating)"
+    elif description.get("update_status") == "Failed" and state == "Active":
+        state = "Active (update failed)"
+    return (
+        str(description.get("name", "")),
+        state,
+        str(description.get("runtime", "")),
+        f"{description.get('memory_mb', '')} MB",
+        f"{description.get('timeout_s', '')} s",
+        str(instances.get("idle", 0)),
+        str(instances.get("busy", 0)),
+        str(description.get("url") or description.get("invoke_url") or ""),
+    )
+
+
+def _shown(key: str, value: Any) -> str:
+    if value is None or value in ("", [], {}):
+        return ""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {inner}" for name, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(str(inner) for inner in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return output.size(value) if key == "code_size" else f"{value}{_UNITS.get(key, '')}"

@@ -1,0 +1,56 @@
+"""`torpor logs`: what a function wrote."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from torpor.cli import flags, output
+from torpor.cli.client import Client, segment
+from torpor.cli.context import Session
+from torpor.cli.failures import Unreachable
+from torpor.cli.locate import find_server
+from torpor.cli.since import moment
+
+
+def logs(
+    *,
+    context: typer.Context,
+    name: flags.Name,
+    follow: Annotated[
+        bool, flags.option("-f", "--follow", text="Go on printing what is written, until Ctrl-C.")
+    ] = False,
+    since: Annotated[
+        str | None,
+        flags.option(metavar="WHEN", text="How long ago (90s, 10m, 2h, 7d) or when (2026-01-31T12:00)."),
+    ] = None,
+    request: Annotated[str | None, flags.option(metavar="ID", text="Only this invocation's lines.")] = None,
+    limit: Annotated[int | None, flags.option(min=1, metavar="N", text="At most the last N lines.")] = None,
+    url: flags.Url = None,
+    data: flags.Data = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Print a function's log, each line with its local time; with --json, one object a line."""
+    session: Session = context.obj
+    client = Client(find_server(session.options, url=url, data=data))
+    since_ms = None if since is None else int(moment(since, now=time.time()) * 1000)
+    query = {"since_ms": since_ms, "request": request, "limit": limit, "follow": int(follow)}
+    for line in client.lines(f"/_torpor/logs/{segment(name)}", query=query):
+        output.result(line.decode().rstrip("\n") if as_json else _shown(json.loads(line)))
+        if follow:
+            sys.stdout.flush()
+    if follow:
+        raise Unreachable(
+            f"{client.server.url} ended the log: the server is stopping, or {name} was removed", code="LogEnded"
+        )
+
+
+def _shown(entry: dict[str, Any]) -> str:
+    at = datetime.fromtimestamp(entry["at_ms"] / 1000).astimezone().isoformat(sep=" ", timespec="milliseconds")[:23]
+    line = output.printable(str(entry["line"]).rstrip("\r\n"), sys.stdout)
+    return f"{typer.style(at, dim=True) if sys.stdout.isatty() else at}  {line}"

@@ -1,0 +1,114 @@
+"""The command line's entrance: commands, exit codes, and errors said in one place."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from torpor import __version__
+from torpor.cli import flags, output
+from torpor.cli.commands import deploy, environment, functions, init, invoke, logs, up, upkeep, usage
+from torpor.cli.context import ClientOptions, Finding, Session, UpFlags
+from torpor.cli.failures import INTERRUPTED, PIPE_CLOSED, Failure
+
+_COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
+    ("up", up.up),
+    ("init", init.init),
+    ("deploy", deploy.deploy),
+    ("invoke", invoke.invoke),
+    ("ls", functions.list_functions),
+    ("describe", functions.describe),
+    ("logs", logs.logs),
+    ("rm", functions.remove),
+    ("usage", usage.usage),
+    ("env", environment.env),
+    ("run", environment.run),
+    ("doctor", upkeep.doctor),
+    ("gc", upkeep.gc),
+)
+# Words after a command's own first argument belong to that other command.
+_OTHERS_WORDS = {"run"}
+
+
+def run(
+    argv: Sequence[str] | None,
+    *,
+    options: ClientOptions,
+    up: Callable[[UpFlags], int],
+    doctor: Callable[[], Sequence[Finding]],
+) -> int:
+    """Carry out one command line (None: the process's own) and return its exit code.
+
+    `up` runs the server and returns the exit code; `doctor` examines the machine.
+    """
+    command = get_command(application())
+    words = list(sys.argv[1:] if argv is None else argv)
+    session = Session(options=options, up=up, doctor=doctor)
+    try:
+        command(words, prog_name="torpor", obj=session)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    return 0
+
+
+def application() -> typer.Typer:
+    """All commands. Help is plain text: Rich's would take longer to import than anything else here."""
+    app = typer.Typer(
+        name="torpor",
+        rich_markup_mode=None,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_torpor)
+    for name, function in _COMMANDS:
+        settings = {"allow_interspersed_args": False} if name in _OTHERS_WORDS else {}
+        app.command(name, context_settings=settings)(_answering(function))
+    return app
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer's callbacks take the value alone
+    if wanted:
+        output.result(__version__)
+        raise typer.Exit
+
+
+def _torpor(
+    *,
+    version: Annotated[
+        bool, flags.option("--version", callback=_show_version, is_eager=True, text="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Serverless functions and models on your own machine, asleep until called.
+
+    Start with `torpor up` in one terminal; in another, `torpor init`, `torpor deploy echo`, `torpor invoke echo`.
+
+    Exit codes: 0 done, 1 the function or the build failed, 2 wrong use, 3 the server cannot be reached, 4 the server
+    refused.
+    """
+
+
+def _answering(function: Callable[..., None]) -> Callable[..., None]:
+    """The command with its failures said and turned into exit codes."""
+
+    @functools.wraps(function)
+    def answered(*args: Any, **kwargs: Any) -> None:
+        try:
+            function(*args, **kwargs)
+            sys.stdout.flush()
+        except Failure as failure:
+            output.complain(failure.message, code=failure.code, as_json=bool(kwargs.get("as_json")))
+            raise typer.Exit(failure.exit_code) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # Whoever read us has seen enough. Python would complain once more when it flushes at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(PIPE_CLOSED) from None
+
+    return answered

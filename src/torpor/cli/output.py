@@ -1,0 +1,121 @@
+"""Results go to standard output, everything else to standard error; colours and spinners only to a terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import typer
+
+_WIDE = 10_000  # nobody wraps what is read by another program
+# What a terminal obeys: control characters and escape sequences, except tabs, newlines and colours.
+_OBEYED = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def result(text: str) -> None:
+    """A line of the answer."""
+    sys.stdout.write(f"{text}\n")
+
+
+def result_json(value: Any) -> None:
+    """The answer for programs: indented for a terminal, else one line."""
+    for_people = sys.stdout.isatty()
+    result(json.dumps(value, indent=2 if for_people else None, ensure_ascii=not for_people))
+
+
+def result_bytes(payload: bytes) -> None:
+    """The answer exactly as it came; on a terminal, ended with a newline where it has none."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(payload)
+    if sys.stdout.isatty() and payload and not payload.endswith(b"\n"):
+        sys.stdout.buffer.write(b"\n")
+    sys.stdout.buffer.flush()
+
+
+def say(text: str) -> None:
+    """Progress, a hint, a warning: never part of the answer."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def complain(message: str, *, code: str, as_json: bool = False) -> None:
+    """Why the command did not do what was asked."""
+    if as_json:
+        say(json.dumps({"error": {"code": code, "message": message}}))
+    else:
+        say(typer.style("error:", fg="red", bold=True) + f" {message}" if sys.stderr.isatty() else f"error: {message}")
+
+
+def printable(text: str, stream: TextIO) -> str:
+    """What a function wrote, for a terminal without what would steer it; colours stay, other readers get all of it."""
+    if not stream.isatty():
+        return text
+    return _OBEYED.sub(lambda found: found[0] if found[0].endswith("m") and len(found[0]) > 1 else "", text)
+
+
+@contextmanager
+def progress(text: str, *, quiet: bool = False) -> Iterator[None]:
+    """Says what is being waited for: a spinner on a terminal, else one line."""
+    if quiet:
+        yield
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.text import Text
+
+        with Console(stderr=True).status(Text(text)):
+            yield
+    else:
+        say(text)
+        yield
+
+
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), footer: bool = False
+) -> None:
+    """Rows under their columns; those named in `right` are numbers. With `footer`, the last row is a total."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        grid.add_column(
+            column, justify="right" if column in right else "left", overflow="fold", no_wrap=column in right
+        )
+    for index, row in enumerate(rows):
+        last = footer and index == len(rows) - 1
+        grid.add_row(*(Text(cell) for cell in row), style="bold" if last else None)
+    screen = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
+    if not sys.stdout.isatty():
+        screen = Console(file=sys.stdout, markup=False, highlight=False, emoji=False, color_system=None, width=_WIDE)
+    with screen.capture() as captured:
+        screen.print(grid)
+    for line in captured.get().splitlines():
+        result(line.rstrip())
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for unit in ("B", "KB", "MB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GB"
+
+
+def elapsed(milliseconds: float) -> str:
+    """A duration for people, with three digits that matter."""
+    if milliseconds < 10:
+        return f"{milliseconds:.2f} ms"
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    return f"{milliseconds / 1000:.2f} s" if milliseconds < 100_000 else f"{milliseconds / 1000:.0f} s"
+
+
+def counted(count: int, thing: str) -> str:
+    """`1 bundle`, `2 bundles`."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
