@@ -1,0 +1,257 @@
+"""The one port: an ASGI application that decides who a request is for and whether its sender may ask, and no more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from torpor.aws.which import service_of
+from torpor.core.errors import AccessDenied, RequestTooLarge, TorporError
+from torpor.core.http import HttpRequest, HttpResponse
+from torpor.core.identity import Kind
+from torpor.core.limits import Limits
+from torpor.gateway import refusals
+from torpor.gateway.abandon import abandonable, was_abandoned
+from torpor.gateway.asgi import (
+    App,
+    BodyTooLarge,
+    DateHeader,
+    Disconnected,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    json_response,
+    new_request_id,
+    read_body,
+    request_of,
+    send_response,
+)
+from torpor.gateway.auth import Authenticator, Certain
+from torpor.gateway.function_urls import PREFIX, FunctionUrls, Target, target_of_path
+from torpor.gateway.origins import Hosts, function_of_host, hosts_of, is_cross_site
+from torpor.gateway.ports import Front
+from torpor.gateway.sigv4 import AuthenticationFailed
+
+log = structlog.get_logger()
+
+OWN = "/_torpor"
+HEALTH = "/_torpor/health"
+CODE = "/_torpor/code/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayOptions:
+    """`patience_s` is how long a client may take between two pieces of a body."""
+
+    version: str = ""
+    limits: Limits = field(default_factory=Limits)
+    patience_s: float = 60.0
+    log_requests: bool = False
+
+    @property
+    def upload(self) -> int:
+        """Bytes of a request that carries a directly uploaded archive, base64 and all: AWS's own 70,167,211."""
+        return self.limits.zip_direct * 4 // 3 + 262_146
+
+
+class Gateway:
+    """Routes: health, our own interface, functions, AWS. What is ours wins over a bucket of the same name."""
+
+    def __init__(
+        self,
+        *,
+        front: Front,
+        functions: FunctionUrls,
+        management: App,
+        authenticator: Authenticator,
+        hosts: Hosts,
+        options: GatewayOptions | None = None,
+    ) -> None:
+        self._front = front
+        self._functions = functions
+        self._management = management
+        self._authenticator = authenticator
+        self._hosts = hosts
+        self._options = options or GatewayOptions()
+        self._date = DateHeader()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = request_of(scope, new_request_id())
+        exchange = _Exchange(send, self._date, time.perf_counter())
+        try:
+            await self._serve(request, scope, receive, exchange)
+        except Disconnected:
+            return
+        except asyncio.CancelledError:
+            if not was_abandoned(scope):
+                raise
+        except Exception:
+            log.exception("a request failed", action="request_failed", request_id=request.request_id, path=request.path)
+            await exchange.fail(request)
+        if self._options.log_requests:
+            exchange.report(request)
+
+    async def _serve(self, request: HttpRequest, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
+        host = hosts_of(request)
+        if len(host) != 1 or not self._hosts.allows(host[0]):
+            await exchange.answer(_wrong_host(host))
+            return
+        function = function_of_host(host[0])
+        path = request.path
+        if function is None and (path == OWN or path.startswith(f"{OWN}/")):
+            await self._own(request, scope, receive, exchange)
+        elif function is not None or path.startswith(PREFIX):
+            await exchange.answer(await self._function(request, function, scope, receive))
+        else:
+            await exchange.answer(await self._aws(request, scope, receive))
+
+    async def _function(self, request: HttpRequest, name: str | None, scope: Scope, receive: Receive) -> HttpResponse:
+        async def read(head: HttpRequest) -> bytes:
+            return await self._body(head, receive, self._options.limits.sync_payload)
+
+        try:
+            target = target_of_path(request.path) if name is None else Target.of_host(name, request.path)
+        except TorporError as error:
+            return refusals.web(error)
+        with abandonable(scope):
+            return await self._functions(request, target, read)
+
+    async def _aws(self, request: HttpRequest, scope: Scope, receive: Receive) -> HttpResponse:
+        try:
+            if is_cross_site(request):
+                raise AccessDenied(_CROSS_SITE)
+            proof = self._authenticator.begin(request)
+            invokes = request.path.endswith("/invocations")
+            limit = self._options.limits.sync_payload if invokes else self._options.upload
+            body = await self._body(request, receive, limit)
+            request = replace(request, body=body, principal=proof.verify(body))
+        except AuthenticationFailed as error:
+            if service_of(request) is None and not refusals.speaks_query(request):
+                return _nothing_here(request)
+            return refusals.aws(error, request)
+        except TorporError as error:
+            return refusals.aws(error, request)
+        if service_of(request) is None:
+            return _nothing_here(request)
+        if not invokes:
+            return await self._front(request)
+        with abandonable(scope):
+            return await self._front(request)
+
+    async def _own(self, request: HttpRequest, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
+        if request.path == HEALTH and request.method in ("GET", "HEAD"):
+            await exchange.answer(json_response(200, {"status": "ok", "version": self._options.version}))
+            return
+        try:
+            if is_cross_site(request):
+                raise AccessDenied(_CROSS_SITE)
+            if not request.path.startswith(CODE):  # a link to code carries its own proof
+                receive = await self._admit_owner(request, receive)
+        except TorporError as error:
+            await exchange.answer(refusals.own(error))
+            return
+        scope["torpor.request"] = request
+        await self._management(scope, receive, exchange.send)
+
+    async def _admit_owner(self, request: HttpRequest, receive: Receive) -> Receive:
+        """Raises AuthenticationFailed or AccessDenied. With a token the body streams on; a signed one is read first."""
+        proof = self._authenticator.begin(request)
+        if isinstance(proof, Certain):
+            principal = proof.principal
+        else:
+            body = await self._body(request, receive, self._options.upload)
+            principal = proof.verify(body)
+            receive = _replay(body, receive)
+        if principal.kind is not Kind.OWNER:
+            raise AccessDenied(f"{principal.arn or 'This caller'} is not this server's owner.")
+        return receive
+
+    async def _body(self, request: HttpRequest, receive: Receive, limit: int) -> bytes:
+        try:
+            return await read_body(request, receive, limit, self._options.patience_s)
+        except BodyTooLarge:
+            operation = (
+                "the InvokeFunction operation" if limit == self._options.limits.sync_payload else "this operation"
+            )
+            raise RequestTooLarge(f"Request must be smaller than {limit} bytes for {operation}") from None
+
+
+_CROSS_SITE = (
+    "A web page of another origin sent this request, and only function URLs answer those: "
+    "open the function with `torpor deploy --public`, or call from a program."
+)
+
+
+class _Exchange:
+    """One answer: remembers whether it began, so that a failure afterwards does not begin another."""
+
+    __slots__ = ("_date", "_send", "_since", "status")
+
+    def __init__(self, send: Send, date: DateHeader, since: float) -> None:
+        self._send = send
+        self._date = date
+        self._since = since
+        self.status = 0
+
+    async def answer(self, response: HttpResponse) -> None:
+        self.status = response.status
+        await send_response(self._send, response, self._date())
+
+    async def send(self, message: Message) -> None:
+        """As ASGI's send, with a Date."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), self._date()]
+        await self._send(message)
+
+    async def fail(self, request: HttpRequest) -> None:
+        if self.status:
+            return  # half an answer is out: uvicorn cuts the connection, and the client sees that it is incomplete
+        body = {"message": "Internal Server Error", "requestId": request.request_id}
+        await self.answer(json_response(500, body, [("x-amzn-requestid", request.request_id)]))
+
+    def report(self, request: HttpRequest) -> None:
+        log.info(
+            "request",
+            action="http_request",
+            method=request.method,
+            path=request.path,
+            status=self.status,
+            ms=round((time.perf_counter() - self._since) * 1000, 3),
+            client=request.client,
+            request_id=request.request_id,
+        )
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _wrong_host(host: list[str]) -> HttpResponse:
+    if len(host) != 1:
+        return json_response(400, {"message": "A request must have one Host header."})
+    message = (
+        f"This server does not answer to the name '{host[0][:200]}' (a page may have pointed its own name here). "
+        "Start it with --public-url to give it another name than localhost."
+    )
+    return json_response(403, {"message": message})
+
+
+def _nothing_here(request: HttpRequest) -> HttpResponse:
+    message = f"There is nothing at {request.method} {request.path[:200]}."
+    return json_response(404, {"message": message}, [("x-amzn-requestid", request.request_id)])

@@ -1,0 +1,144 @@
+"""ASGI as plain values: bounded bodies in, `HttpRequest` and `HttpResponse` as all behind the edge speaks them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from email.utils import formatdate
+from typing import Any
+
+import msgspec
+
+from torpor.core.errors import UserError
+from torpor.core.http import HttpRequest, HttpResponse
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+JSON_TYPE = ("content-type", "application/json")
+
+
+class BodyTooLarge(UserError):
+    """The request's body is larger than this route accepts."""
+
+
+class BodyTooSlow(UserError):
+    """The request's body did not arrive in time."""
+
+    code = "RequestTimeoutException"
+
+
+class BadBody(UserError):
+    """The request's Content-Length is not a number."""
+
+
+class Disconnected(Exception):
+    """The client left before its request was complete: there is nobody to answer."""
+
+
+def new_request_id() -> str:
+    return str(uuid.uuid4())
+
+
+def request_of(scope: Scope, request_id: str) -> HttpRequest:
+    """The head of a request; its body is not read yet."""
+    client = scope.get("client")
+    return HttpRequest(
+        method=scope["method"],
+        path=scope.get("raw_path", b"").decode("latin-1") or scope["path"],
+        query=scope["query_string"].decode("latin-1"),
+        headers=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
+        scheme=scope["scheme"],
+        client=client[0] if client else "127.0.0.1",
+        request_id=request_id,
+    )
+
+
+def declared_length(request: HttpRequest) -> int | None:
+    """The Content-Length, or None where the body is chunked or absent. Raises BadBody."""
+    text = request.header("content-length")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise BadBody
+    return int(text)
+
+
+async def read_body(request: HttpRequest, receive: Receive, limit: int, patience_s: float) -> bytes:
+    """The whole body, at most `limit` bytes, with at most `patience_s` between its pieces.
+
+    Raises BodyTooLarge, BodyTooSlow, BadBody and Disconnected. A declared length beyond the limit is refused unread.
+    """
+    length = declared_length(request)
+    if length is not None and length > limit:
+        raise BodyTooLarge
+    if not length and "transfer-encoding" not in (name for name, _ in request.headers):
+        return b""
+    message = await _next(receive, patience_s)
+    first: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return _within(first, len(first), limit)
+    pieces, size = [first], len(first)
+    while message.get("more_body"):
+        _within(b"", size, limit)
+        message = await _next(receive, patience_s)
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
+    return _within(b"".join(pieces), size, limit)
+
+
+async def _next(receive: Receive, patience_s: float) -> Message:
+    try:
+        async with asyncio.timeout(patience_s):
+            message = await receive()
+    except TimeoutError:
+        raise BodyTooSlow from None
+    if message["type"] == "http.disconnect":
+        raise Disconnected
+    return message
+
+
+def _within(body: bytes, size: int, limit: int) -> bytes:
+    if size > limit:
+        raise BodyTooLarge
+    return body
+
+
+class DateHeader:
+    """The Date header, formatted once a second."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._second = 0
+        self._header = (b"date", b"")
+
+    def __call__(self) -> tuple[bytes, bytes]:
+        second = int(self._clock())
+        if second != self._second:
+            self._second = second
+            self._header = (b"date", formatdate(second, usegmt=True).encode())
+        return self._header
+
+
+async def send_response(send: Send, response: HttpResponse, *extra: tuple[bytes, bytes]) -> None:
+    """Answer with `response`; a Content-Length is set unless the status allows no body."""
+    headers = [(name.encode("latin-1"), _encode(value)) for name, value in response.headers if name != "content-length"]
+    headers += extra
+    bodiless = response.status in (204, 304)
+    if not bodiless:
+        headers.append((b"content-length", b"%d" % len(response.body)))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if bodiless else response.body})
+
+
+def _encode(value: str) -> bytes:
+    return value.encode("latin-1") if value.isascii() else value.encode()
+
+
+def json_response(status: int, value: Any, headers: Iterable[tuple[str, str]] = ()) -> HttpResponse:
+    return HttpResponse(status=status, headers=(JSON_TYPE, *headers), body=msgspec.json.encode(value))

@@ -1,0 +1,178 @@
+"""Functions over HTTP: who may call, CORS, the event, and the handler's answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from urllib.parse import unquote
+
+from torpor.core.arn import LATEST, FunctionRef, Home, is_function_name
+from torpor.core.errors import AccessDenied, FunctionNotFound, TorporError
+from torpor.core.function import FunctionUrl
+from torpor.core.http import HttpRequest, HttpResponse
+from torpor.core.identity import Kind, Principal
+from torpor.core.invocation import Outcome, Result
+from torpor.gateway import cors, refusals
+from torpor.gateway.auth import Authenticator, Certain, Proof
+from torpor.gateway.origins import is_cross_site
+from torpor.gateway.payload_v2 import Addressed, MalformedResponse, event_of, failure, response_of
+from torpor.gateway.ports import Directory, Invokes
+from torpor.gateway.sigv4 import MissingToken
+
+PREFIX = "/fn/"
+# Pages under /fn/ share their origin with the management interface, and functions are not trusted: a sandboxed page
+# has an origin of its own, so that what it asks of us comes across sites. NAME.localhost needs none of this.
+_SANDBOXED = (
+    "content-security-policy",
+    "sandbox allow-downloads allow-forms allow-modals allow-popups allow-popups-to-escape-sandbox allow-scripts",
+)
+_CREDENTIALS = frozenset({"authorization", "x-amz-security-token"})
+_TIMED_OUT = b'{"message":"Endpoint request timed out"}'
+
+ReadBody = Callable[[HttpRequest], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A function as a URL names it, and the path behind the name."""
+
+    ref: FunctionRef
+    path: str
+    prefix: str = ""
+
+    @classmethod
+    def of_host(cls, name: str, path: str) -> Target:
+        """A function addressed as NAME.localhost. Raises FunctionNotFound where that is no function's name."""
+        if not is_function_name(name):
+            raise FunctionNotFound(f"'{name[:200]}' is not the name of a function: write NAME.localhost.")
+        return cls(FunctionRef(name), path)
+
+
+def target_of_path(path: str) -> Target:
+    """Reads `/fn/NAME[:QUALIFIER]/rest`; `path` is as sent. Raises FunctionNotFound where that names none."""
+    segment, _, rest = path.removeprefix(PREFIX).partition("/")
+    name, colon, qualifier = unquote(segment).partition(":")
+    if not is_function_name(name) or (colon and not qualifier):
+        raise FunctionNotFound(
+            f"'{unquote(segment)[:200]}' is not the name of a function: write /fn/NAME/ or /fn/NAME:QUALIFIER/."
+        )
+    return Target(FunctionRef(name, qualifier or None), f"/{rest}", f"{PREFIX}{segment}")
+
+
+class FunctionUrls:
+    """Answers for every function; a stranger is let in only where the function's URL says so."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        invoker: Invokes,
+        authenticator: Authenticator,
+        *,
+        home: Home,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._directory = directory
+        self._invoker = invoker
+        self._authenticator = authenticator
+        self._home = home
+        self._clock = clock
+
+    async def __call__(self, request: HttpRequest, target: Target, read: ReadBody) -> HttpResponse:
+        """The function's answer, or why there is none. `read` reads the request's body, once the head is let in."""
+        try:
+            return await self._answer(request, target, read)
+        except TorporError as error:
+            return refusals.web(error)
+
+    async def _answer(self, request: HttpRequest, target: Target, read: ReadBody) -> HttpResponse:
+        name = target.ref.name
+        url = self._directory.url(name)
+        if url is None and self._directory.find(name) is None:
+            raise FunctionNotFound(f"Function not found: {self._home.function_arn(name, target.ref.qualifier)}")
+        if url is not None and url.cors and cors.is_preflight(request):
+            return cors.preflight(url.cors, request)
+        proof = self._proof(request, url, target)
+        body = await read(request)
+        request = _without_credentials(
+            replace(request, body=body, principal=_proven(proof, body, name)), self._authenticator
+        )
+        response = await self._invoke(request, target)
+        if url is not None and url.cors and request.header("origin"):
+            response = cors.decorate(url.cors, request, response)
+        return response
+
+    def _proof(self, request: HttpRequest, url: FunctionUrl | None, target: Target) -> Proof:
+        """Who may be calling. Raises AccessDenied for strangers at a closed door."""
+        public = url is not None and url.auth == "NONE" and target.ref.qualifier in (None, LATEST)
+        if public:
+            return Certain(Principal(Kind.ANONYMOUS, function=target.ref.name))
+        proof = _attempt(self._authenticator, request)
+        if isinstance(proof, Certain) and not request.header("authorization") and is_cross_site(request):
+            raise AccessDenied("Forbidden")  # --auth off trusts this machine's programs, not the pages it shows
+        return proof
+
+    async def _invoke(self, request: HttpRequest, target: Target) -> HttpResponse:
+        addressed = Addressed(target.ref.name, target.path, target.prefix, self._home)
+        outcome = await self._invoker.invoke(
+            target.ref,
+            event_of(request, addressed, now=self._clock()),
+            principal=request.principal,
+            request_id=request.request_id,
+            trace_id=request.header("x-amzn-trace-id"),
+        )
+        response = _translate(outcome)
+        headers = (*response.headers, *accounting(outcome))
+        if target.prefix:
+            headers = (*headers, _SANDBOXED)
+        return replace(response, headers=headers)
+
+
+def _attempt(authenticator: Authenticator, request: HttpRequest) -> Proof:
+    try:
+        return authenticator.begin(request)
+    except MissingToken:
+        raise AccessDenied("Forbidden") from None
+
+
+def _proven(proof: Proof, body: bytes, name: str) -> Principal:
+    principal = proof.verify(body)
+    public = principal.kind is Kind.ANONYMOUS
+    if not (
+        public or principal.allows("lambda:InvokeFunctionUrl", name) or principal.allows("lambda:InvokeFunction", name)
+    ):
+        raise AccessDenied("Forbidden")
+    return principal
+
+
+def _without_credentials(request: HttpRequest, authenticator: Authenticator) -> HttpRequest:
+    """What opened our door is no business of the function's; its own visitors' Authorization is."""
+    if request.principal.kind is Kind.ANONYMOUS and not authenticator.holds_token(request):
+        return request
+    return replace(request, headers=tuple(pair for pair in request.headers if pair[0] not in _CREDENTIALS))
+
+
+def _translate(outcome: Outcome) -> HttpResponse:
+    if outcome.result is Result.TIMEOUT:
+        return failure(504, _TIMED_OUT)
+    if outcome.function_error is not None:
+        return failure(502)
+    try:
+        return response_of(outcome.payload)
+    except MalformedResponse as error:
+        response = failure(502)
+        return replace(response, headers=(*response.headers, ("x-torpor-malformed", error.message[:200])))
+
+
+def accounting(outcome: Outcome) -> tuple[tuple[str, str], ...]:
+    """What the invocation cost, as response headers."""
+    usage = outcome.usage
+    return (
+        ("x-amzn-requestid", usage.request_id),
+        ("x-torpor-start", usage.depth.value),
+        ("x-torpor-init-ms", f"{usage.init_ms:.2f}"),
+        ("x-torpor-duration-ms", f"{usage.duration_ms:.2f}"),
+        ("x-torpor-billed-ms", str(usage.billed_ms)),
+        ("x-torpor-max-memory-mb", str(usage.max_memory_mb)),
+        ("x-torpor-cpu-ms", f"{usage.cpu_ms:.2f}"),
+    )

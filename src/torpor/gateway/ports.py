@@ -1,0 +1,45 @@
+"""What the edge needs from behind it; the composition root brings the real ones."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torpor.core.arn import FunctionRef
+from torpor.core.function import FunctionUrl
+from torpor.core.http import HttpRequest, HttpResponse
+from torpor.core.identity import Principal
+from torpor.core.invocation import Outcome
+
+
+class Front(Protocol):
+    """The AWS protocols; `request.principal` is already authenticated."""
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse: ...
+
+
+class Invokes(Protocol):
+    """Calls functions. Cancelled before the invocation began, it is dropped."""
+
+    async def invoke(
+        self,
+        ref: FunctionRef,
+        payload: bytes,
+        *,
+        principal: Principal,
+        request_id: str,
+        client_context: str | None = None,
+        want_log: bool = False,
+        trace_id: str = "",
+    ) -> Outcome: ...
+
+
+class Directory(Protocol):
+    """What is deployed, from memory."""
+
+    def find(self, name: str) -> object | None:
+        """Anything but None where there is such a function."""
+        ...
+
+    def url(self, name: str) -> FunctionUrl | None:
+        """The function's URL configuration, or None where it is closed."""
+        ...
