@@ -1,0 +1,144 @@
+"""Lambda's parameters as torpor's configuration, within this server's limits."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torpor.aws.lambda_.unsupported import refuse_unsupported
+from torpor.aws.protocol.constraints import message, violation
+from torpor.core.arn import Home
+from torpor.core.errors import AccessDenied, InvalidValue, ValidationFailed
+from torpor.core.function import FunctionConfig
+from torpor.core.limits import Limits
+
+_RUNTIME = re.compile(r"python3\.(\d+)")
+_OLDEST_PYTHON = 9  # the guest's
+_ROLE = re.compile(r"arn:[^:]+:iam::(\d{12}):role/.+")
+
+# Tags that set what only torpor has. AWS allows no commas in tags, our own interface does: both separate.
+PERMISSIONS, REACH = "torpor:permissions", "torpor:reach"
+SOURCE_BUILDS, KEEP_ALIVE = "torpor:source-builds", "torpor:keep-alive"
+
+
+@dataclass(frozen=True, slots=True)
+class Configurations:
+    """Makes configurations out of requests. `architecture` is this machine's, in Lambda's words."""
+
+    home: Home
+    limits: Limits
+    architecture: str
+
+    def new(self, params: Mapping[str, Any]) -> FunctionConfig:
+        """The configuration that CreateFunction asks for."""
+        for name in ("Handler", "Runtime"):
+            if not params.get(name):
+                raise InvalidValue(
+                    "Runtime and Handler are mandatory parameters for functions created with deployment packages."
+                )
+        tags = params.get("Tags") or {}
+        changes = self.changes(params) | settings_in_tags(tags)
+        architecture = self.check_architecture(params.get("Architectures"))
+        return FunctionConfig(name=params["FunctionName"], tags=tags, architecture=architecture, **changes)
+
+    def changes(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of FunctionConfig that a request sets, checked."""
+        refuse_unsupported(params)
+        self._check_limits(params)
+        changes: dict[str, Any] = {}
+        for parameter, field in _FIELDS.items():
+            if params.get(parameter) is not None:
+                changes[field] = params[parameter]
+        if "runtime" in changes:
+            _check_runtime(changes["runtime"])
+        if "role" in changes:
+            self._check_role(changes["role"])
+        if params.get("Environment") is not None:
+            changes["variables"] = self._variables(params["Environment"])
+        if params.get("EphemeralStorage") is not None:
+            changes["tmp_mb"] = params["EphemeralStorage"]["Size"]
+        return changes
+
+    def check_architecture(self, wanted: list[str] | None) -> str:
+        if wanted and wanted[0] != self.architecture:
+            raise InvalidValue(
+                f"Architecture {wanted[0]} cannot run on this machine, which is {self.architecture}: "
+                f"pass Architectures ['{self.architecture}'], or leave it out."
+            )
+        return self.architecture
+
+    def _check_limits(self, params: Mapping[str, Any]) -> None:
+        limits = self.limits
+        found: list[str] = []
+        storage = (params.get("EphemeralStorage") or {}).get("Size")
+        for path, value, least, most in (
+            ("timeout", params.get("Timeout"), 1, limits.timeout_s),
+            ("memorySize", params.get("MemorySize"), limits.memory_min_mb, limits.memory_max_mb),
+            ("ephemeralStorage.size", storage, limits.tmp_min_mb, limits.tmp_max_mb),
+        ):
+            if value is not None and value > most:
+                found.append(violation(value, path, f"Member must have value less than or equal to {most}"))
+            elif value is not None and value < least:
+                found.append(violation(value, path, f"Member must have value greater than or equal to {least}"))
+        if found:
+            raise ValidationFailed(message(found))
+
+    def _check_role(self, role: str) -> None:
+        # Well-formed it is by the model. It need not exist: roles are accepted and stored, and grant nothing.
+        match = _ROLE.fullmatch(role)
+        if match is None or match[1] != self.home.account:
+            example = self.home.role_arn("NAME")
+            raise AccessDenied(f"Cross-account pass role is not allowed: this server's roles are named {example}.")
+
+    def _variables(self, environment: Mapping[str, Any]) -> dict[str, str]:
+        variables: dict[str, str] = environment.get("Variables") or {}
+        size = len(json.dumps(variables, ensure_ascii=False, separators=(",", ":")).encode())
+        if variables and size > self.limits.environment:
+            raise InvalidValue(
+                "Lambda was unable to configure your environment variables because the environment variables you have "
+                f"provided exceeded the {self.limits.environment // 1024}KB limit. They measure {size} bytes."
+            )
+        return variables
+
+
+_FIELDS = {
+    "Runtime": "runtime",
+    "Role": "role",
+    "Handler": "handler",
+    "Description": "description",
+    "Timeout": "timeout_s",
+    "MemorySize": "memory_mb",
+}
+
+
+def settings_in_tags(tags: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of FunctionConfig that tags set."""
+    settings: dict[str, Any] = {}
+    for tag, field in ((PERMISSIONS, "permissions"), (REACH, "reach")):
+        if tag in tags:
+            settings[field] = tuple(re.split(r"[\s,]+", tags[tag].strip())) if tags[tag].strip() else ()
+    if SOURCE_BUILDS in tags:
+        if tags[SOURCE_BUILDS].lower() not in ("true", "false"):
+            raise InvalidValue(f"The tag {SOURCE_BUILDS} is 'true' or 'false', not '{tags[SOURCE_BUILDS]}'.")
+        settings["source_builds"] = tags[SOURCE_BUILDS].lower() == "true"
+    if KEEP_ALIVE in tags:
+        settings["keep_alive_s"] = _seconds(tags[KEEP_ALIVE])
+    return settings
+
+
+def _seconds(text: str) -> float:
+    if re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text) is None:
+        raise InvalidValue(f"The tag {KEEP_ALIVE} is a number of seconds, such as '300', not '{text}'.")
+    return float(text)
+
+
+def _check_runtime(runtime: str) -> None:
+    match = _RUNTIME.fullmatch(runtime)
+    if match is None or int(match[1]) < _OLDEST_PYTHON:
+        raise InvalidValue(
+            f"The runtime parameter of {runtime} is not supported: "
+            f"torpor runs Python functions, from python3.{_OLDEST_PYTHON} on."
+        )

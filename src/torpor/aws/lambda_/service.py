@@ -1,0 +1,58 @@
+"""Lambda as a service: all its operations together."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from typing import Any
+
+from torpor.aws.lambda_.configuration import Configurations
+from torpor.aws.lambda_.functions import FunctionOperations
+from torpor.aws.lambda_.invoke import InvokeOperations
+from torpor.aws.lambda_.names import function_ref
+from torpor.aws.lambda_.urls import UrlOperations
+from torpor.aws.ports import Catalog, Deployer, Invoker, Urls
+from torpor.aws.service import Service
+from torpor.core.arn import Home
+from torpor.core.limits import Limits
+
+_ARCHITECTURES = {"aarch64": "arm64", "arm64": "arm64"}
+
+
+def lambda_service(
+    *,
+    catalog: Catalog,
+    deployer: Deployer,
+    invoker: Invoker,
+    urls: Urls,
+    home: Home,
+    limits: Limits,
+    code_location: Callable[[str], str],
+    url_address: Callable[[str], str],
+    architecture: str | None = None,
+) -> Service:
+    """Lambda over these use cases.
+
+    `code_location` and `url_address` take a function's name: the address that serves its archive without further
+    credentials, and its public address. `architecture` is this machine's, `x86_64` or `arm64`, unless given.
+    """
+    architecture = architecture or _ARCHITECTURES.get(platform.machine(), "x86_64")
+    configurations = Configurations(home, limits, architecture)
+
+    def resource(params: dict[str, Any]) -> str:
+        return function_ref(params, home).name if params.get("FunctionName") else ""
+
+    def arn(name: str) -> str:
+        return home.function_arn(name) if name else "*"
+
+    return Service(
+        name="lambda",
+        handlers={
+            **FunctionOperations(catalog, deployer, configurations, home, code_location).handlers(),
+            **InvokeOperations(invoker, home).handlers(),
+            **UrlOperations(catalog, urls, home, url_address).handlers(),
+        },
+        actions={"Invoke": "InvokeFunction"},
+        resource=resource,
+        arn=arn,
+    )

@@ -1,0 +1,78 @@
+"""What the AWS services need of the use cases, as narrow contracts: the real ones are in `torpor.functions`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from torpor.core.arn import FunctionRef
+from torpor.core.function import Function, FunctionConfig, FunctionUrl, Role
+from torpor.core.identity import Principal
+from torpor.core.invocation import Outcome
+
+
+class FunctionPage(Protocol):
+    """Some functions in order of their names, and the name to go on after: None on the last page."""
+
+    @property
+    def functions(self) -> tuple[Function, ...]: ...
+
+    @property
+    def next(self) -> str | None: ...
+
+
+class Catalog(Protocol):
+    """All functions. `get` raises FunctionNotFound in Lambda's words, also for a version that does not exist."""
+
+    def get(self, name: str, qualifier: str | None = None) -> Function: ...
+    def list(self, after: str | None = None, limit: int = 50) -> FunctionPage: ...
+
+
+class Deployer(Protocol):
+    async def create(self, config: FunctionConfig, archive: bytes, *, publish: bool = False) -> Function: ...
+    async def update_code(
+        self, name: str, archive: bytes, revision_id: str | None = None, *, dry_run: bool = False
+    ) -> Function: ...
+    async def update_config(
+        self, name: str, changes: Mapping[str, Any], revision_id: str | None = None
+    ) -> Function: ...
+    async def delete(self, name: str) -> None: ...
+
+
+class Invoker(Protocol):
+    async def invoke(
+        self,
+        ref: FunctionRef,
+        payload: bytes,
+        *,
+        principal: Principal,
+        request_id: str,
+        client_context: str | None = None,
+        want_log: bool = False,
+        trace_id: str = "",
+    ) -> Outcome: ...
+    def check(self, ref: FunctionRef, principal: Principal) -> None: ...
+
+
+class Urls(Protocol):
+    async def create(self, name: str, *, auth: str, cors: Mapping[str, Any] | None) -> FunctionUrl: ...
+    def get(self, name: str) -> FunctionUrl: ...
+    async def update(self, name: str, *, auth: str | None, cors: Mapping[str, Any] | None) -> FunctionUrl: ...
+    async def delete(self, name: str) -> None: ...
+    def list(self, name: str) -> Sequence[FunctionUrl]: ...
+
+
+class Roles(Protocol):
+    async def create(
+        self,
+        name: str,
+        trust_policy: str,
+        *,
+        path: str,
+        description: str,
+        max_session_s: int,
+        tags: Mapping[str, str],
+    ) -> Role: ...
+    def get(self, name: str) -> Role: ...
+    def list(self, prefix: str = "/") -> Sequence[Role]: ...
+    async def delete(self, name: str) -> None: ...

@@ -1,0 +1,48 @@
+"""What a service hands to the front: its handlers, and how its words differ from torpor's own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torpor.core.identity import Principal
+
+Params = dict[str, Any]
+Result = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Call:
+    """One request: who asks, under which id, and headers that the answer carries besides the modelled ones."""
+
+    operation: str
+    principal: Principal
+    request_id: str
+    trace_id: str = ""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+
+Handler = Callable[[Call, Params], Awaitable[Result]]
+
+
+def no_resource(_: Params) -> str:
+    """For services whose operations are not bound to a function."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One AWS service as torpor offers it.
+
+    `name` is botocore's; `codes` translates codes of TorporError to the service's exception shapes; `actions`
+    translates operations to IAM actions where they differ; `resource` finds what is acted upon, in the words of
+    `Principal.allows`, and `arn` names it for messages.
+    """
+
+    name: str
+    handlers: Mapping[str, Handler]
+    codes: Mapping[str, str] = field(default_factory=dict)
+    actions: Mapping[str, str] = field(default_factory=dict)
+    resource: Callable[[Params], str] = no_resource
+    arn: Callable[[str], str] = str

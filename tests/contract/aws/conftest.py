@@ -1,0 +1,318 @@
+"""The AWS front behind a small real HTTP server, over fakes of the use cases, for the real boto3 to talk to."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import io
+import threading
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from torpor.aws.front import AwsFront
+from torpor.aws.iam import iam_service
+from torpor.aws.lambda_ import lambda_service
+from torpor.aws.sts import sts_service
+from torpor.core.arn import LATEST, Home
+from torpor.core.errors import Conflict, FunctionNotFound, InvalidValue, PreconditionFailed, ResourceNotFound
+from torpor.core.function import Bundle, Function, FunctionUrl, Role, State, UpdateStatus
+from torpor.core.http import HttpRequest
+from torpor.core.identity import Kind, Principal
+from torpor.core.invocation import Depth, Outcome, Result, Usage
+from torpor.core.limits import Limits
+
+OWNER = Principal(Kind.OWNER, arn="arn:aws:iam::000000000000:root")
+WHEN = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Page:
+    functions: tuple[Function, ...]
+    next: str | None
+
+
+class FakeCatalog:
+    """Functions in memory. A created one becomes active when it was looked at once, as a build takes its time."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.functions: dict[str, Function] = {}
+
+    def get(self, name: str, qualifier: str | None = None) -> Function:
+        function = self.functions.get(name)
+        if function is None or qualifier not in (None, LATEST):
+            raise FunctionNotFound(f"Function not found: {self.home.function_arn(name, qualifier)}")
+        self.functions[name] = function.evolve(
+            state=State.ACTIVE, state_reason="", state_reason_code="", update_status=UpdateStatus.SUCCESSFUL
+        )
+        return function
+
+    def list(self, after: str | None = None, limit: int = 50) -> Page:
+        names = sorted(name for name in self.functions if after is None or name > after)
+        more = names[limit - 1] if len(names) > limit else None
+        return Page(tuple(self.functions[name] for name in names[:limit]), more)
+
+
+class FakeDeployer:
+    def __init__(self, catalog: FakeCatalog) -> None:
+        self.catalog = catalog
+        self.revisions = 0
+
+    async def create(self, config, archive, *, publish=False) -> Function:
+        if config.name in self.catalog.functions:
+            raise Conflict(f"Function already exist: {config.name}")
+        return self._save(Function(config=config, bundle=self._bundle(archive)))
+
+    async def update_code(self, name, archive, revision_id=None, *, dry_run=False) -> Function:
+        old = self._current(name, revision_id)
+        new = old.evolve(bundle=self._bundle(archive), update_status=UpdateStatus.IN_PROGRESS)
+        return new if dry_run else self._save(new)
+
+    async def update_config(self, name, changes, revision_id=None) -> Function:
+        old = self._current(name, revision_id)
+        return self._save(old.evolve(config=old.config.evolve(**changes), update_status=UpdateStatus.IN_PROGRESS))
+
+    async def delete(self, name) -> None:
+        self.catalog.get(name)
+        del self.catalog.functions[name]
+
+    def _current(self, name: str, revision_id: str | None) -> Function:
+        old = self.catalog.get(name)
+        if revision_id not in (None, old.revision_id):
+            raise PreconditionFailed
+        return old
+
+    def _save(self, function: Function) -> Function:
+        self.revisions += 1
+        saved = function.evolve(revision_id=f"revision-{self.revisions}", modified=WHEN)
+        self.catalog.functions[function.name] = saved
+        return saved
+
+    def _bundle(self, archive: bytes) -> Bundle:
+        if not zipfile.is_zipfile(io.BytesIO(archive)):
+            raise InvalidValue("Could not unzip uploaded file. Please check your file, then try to upload again.")
+        return Bundle(hashlib.sha256(archive).hexdigest(), len(archive))
+
+
+@dataclass
+class FakeInvoker:
+    """Answers the payload itself, or what `answer` holds, or raises `error`; keeps what it was asked."""
+
+    catalog: FakeCatalog
+    error: Exception | None = None
+    answer: bytes | None = None
+    function_error: str | None = None
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    async def invoke(self, ref, payload, **more) -> Outcome:
+        self.check(ref, more["principal"])
+        self.asked.append({"ref": ref, "payload": payload, **more})
+        usage = Usage(
+            function=ref.name, version=LATEST, request_id=more["request_id"], at=0.0, depth=Depth.SPAWN, init_ms=80.5,
+            duration_ms=1.25, billed_ms=2, memory_mb=128, max_memory_mb=40, cpu_ms=1.0,
+            result=Result.ERROR if self.function_error else Result.OK,
+        )  # fmt: skip
+        return Outcome(
+            payload=payload if self.answer is None else self.answer,
+            usage=usage,
+            executed_version=LATEST,
+            function_error=self.function_error,
+            log_tail=b"START RequestId\nEND RequestId\n" if more["want_log"] else b"",
+        )
+
+    def check(self, ref, principal) -> None:
+        self.catalog.get(ref.name, ref.qualifier)
+        if self.error is not None:
+            raise self.error
+
+
+class FakeUrls:
+    def __init__(self) -> None:
+        self.urls: dict[str, FunctionUrl] = {}
+
+    async def create(self, name, *, auth, cors) -> FunctionUrl:
+        if name in self.urls:
+            raise Conflict(f"Failed to create function url config for [functionArn = {name}]. Error message: exists")
+        self.urls[name] = FunctionUrl(name=name, auth=auth, cors=cors, created=WHEN, modified=WHEN)
+        return self.urls[name]
+
+    def get(self, name) -> FunctionUrl:
+        if name not in self.urls:
+            raise ResourceNotFound("The resource you requested does not exist.")
+        return self.urls[name]
+
+    async def update(self, name, *, auth=None, cors=None) -> FunctionUrl:
+        old = self.get(name)
+        new = FunctionUrl(name=name, auth=auth or old.auth, cors=cors if cors is not None else old.cors, created=WHEN)
+        self.urls[name] = new
+        return new
+
+    async def delete(self, name) -> None:
+        self.get(name)
+        del self.urls[name]
+
+    def list(self, name) -> list[FunctionUrl]:
+        return [self.urls[name]] if name in self.urls else []
+
+
+class FakeRoles:
+    def __init__(self) -> None:
+        self.roles: dict[str, Role] = {}
+
+    async def create(self, name, trust_policy, *, path, description, max_session_s, tags) -> Role:
+        if name in self.roles:
+            raise Conflict(f"Role with name {name} already exists.")
+        self.roles[name] = Role(
+            name=name, path=path, role_id="AROA" + name.upper(), trust_policy=trust_policy, description=description,
+            max_session_s=max_session_s, tags=tags, created=WHEN,
+        )  # fmt: skip
+        return self.roles[name]
+
+    def get(self, name) -> Role:
+        if name not in self.roles:
+            raise ResourceNotFound(f"no role {name}")
+        return self.roles[name]
+
+    def list(self, prefix="/") -> list[Role]:
+        return [role for role in self.roles.values() if role.path.startswith(prefix)]
+
+    async def delete(self, name) -> None:
+        del self.roles[name]
+
+
+@dataclass
+class World:
+    """A running front with its fakes. `principal` is who asks, whatever the signature says."""
+
+    url: str
+    front: AwsFront
+    catalog: FakeCatalog
+    invoker: FakeInvoker
+    roles: FakeRoles
+    principal: Principal = OWNER
+    seen: list[HttpRequest] = field(default_factory=list)
+    retries: int = 1
+    clients: list[Any] = field(default_factory=list)
+
+    def client(self, service: str, **config: Any) -> Any:
+        settings = Config(retries={"total_max_attempts": self.retries}, **config)
+        client = boto3.client(
+            service, endpoint_url=self.url, region_name="us-east-1", aws_access_key_id="AKIATEST",
+            aws_secret_access_key="secret", config=settings,
+        )  # fmt: skip
+        self.clients.append(client)
+        return client
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def _serve(self) -> None:
+        world, loop = self.server.world, self.server.loop  # type: ignore[attr-defined]  # set by the fixture
+        path, _, query = self.path.partition("?")
+        request = HttpRequest(
+            method=self.command,
+            path=path,
+            query=query,
+            headers=tuple((name.lower(), value) for name, value in self.headers.items()),
+            body=self.rfile.read(int(self.headers.get("content-length", "0"))),
+            principal=world.principal,
+        )
+        world.seen.append(request)
+        response = asyncio.run_coroutine_threadsafe(world.front(request), loop).result(10)
+        self.send_response(response.status)
+        for name, value in response.headers:
+            self.send_header(name, value)
+        if response.status != 204:
+            self.send_header("content-length", str(len(response.body)))
+        self.end_headers()
+        self.wfile.write(response.body)
+
+    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815  the base class's names
+
+    def log_message(self, *_: Any) -> None:
+        """Tests print nothing."""
+
+
+@pytest.fixture
+def home() -> Home:
+    return Home()
+
+
+@pytest.fixture
+def world(home) -> Iterator[World]:
+    """A front, its fakes, and a server on a free port."""
+    loop = asyncio.new_event_loop()
+    looping = threading.Thread(target=loop.run_forever, daemon=True)
+    looping.start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    url = f"http://127.0.0.1:{server.server_port}"
+    catalog = FakeCatalog(home)
+    invoker, roles = FakeInvoker(catalog), FakeRoles()
+    services = [
+        lambda_service(
+            catalog=catalog,
+            deployer=FakeDeployer(catalog),
+            invoker=invoker,
+            urls=FakeUrls(),
+            home=home,
+            limits=Limits(),
+            code_location=lambda name: f"{url}/code/{name}",
+            url_address=lambda name: f"{url}/fn/{name}/",
+            architecture="x86_64",
+        ),
+        sts_service(home),
+        iam_service(roles=roles, home=home),
+    ]
+    world = World(url, AwsFront(services), catalog, invoker, roles)
+    server.world, server.loop = world, loop  # type: ignore[attr-defined]  # read by the handler
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield world
+    for client in world.clients:
+        client.close()
+    server.shutdown()
+    server.server_close()
+    thread.join(10)
+    loop.call_soon_threadsafe(loop.stop)
+    looping.join(10)
+    loop.close()
+
+
+@pytest.fixture
+def zipped() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context):\n    return event\n")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def create(zipped):
+    """Create a function with the least there is to say."""
+
+    def make(client: Any, name: str, **more: Any) -> Mapping[str, Any]:
+        asked = {
+            "FunctionName": name,
+            "Runtime": "python3.11",
+            "Role": "arn:aws:iam::000000000000:role/r",
+            "Handler": "app.handler",
+            "Code": {"ZipFile": zipped},
+        }
+        return client.create_function(**(asked | more))
+
+    return make
+
+
+@pytest.fixture
+def sha256():
+    return lambda data: base64.b64encode(hashlib.sha256(data).digest()).decode()
