@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from torpor import __version__
 from torpor.cli.failures import Refused, Unreachable
@@ -152,11 +152,6 @@ def target(path: str, query: Mapping[str, object] | None = None) -> str:
     """A path with its query; parameters that are None are left out."""
     given = {name: value for name, value in (query or {}).items() if value is not None}
     return f"{path}?{urlencode(given)}" if given else path
-
-
-def segment(text: str) -> str:
-    """`text` as one segment of a path."""
-    return quote(text, safe=":$")
 
 
 def _answer(response: http.client.HTTPResponse, body: bytes) -> Answer:

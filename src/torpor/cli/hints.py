@@ -6,9 +6,10 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torpor.cli.client import Client
+if TYPE_CHECKING:
+    from torpor.cli.client import Client
 
 
 def own_name() -> str:

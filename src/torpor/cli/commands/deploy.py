@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from torpor.cli import flags, output
-from torpor.cli.client import Client, segment
-from torpor.cli.context import Session
+from torpor.cli.connect import connect, function_path
 from torpor.cli.failures import Failed, WrongUse
 from torpor.cli.hints import curl_line
-from torpor.cli.locate import find_server
 
 if TYPE_CHECKING:
+    from torpor.cli.client import Client
     from torpor.cli.project import Table
 
 WAIT_S = 20  # one long poll; a build may take many
@@ -70,9 +69,7 @@ def deploy(
     Settings come from these flags, then from `torpor.toml`, `[tool.torpor]` in pyproject.toml or in the file's PEP 723
     block. The server installs the dependencies named in requirements.txt, pyproject.toml or the PEP 723 block.
     """
-    session: Session = context.obj
-    server = find_server(session.options, url=url, data=data)
-    client = Client(server)
+    client = connect(context, url, data)
     given = {"name": name, "runtime": runtime, "handler": handler, "memory": memory, "timeout": timeout,
              "public": public, "source_builds": source_builds or None}  # fmt: skip
     called, config, archive = prepared(path, given, env or [])
@@ -119,7 +116,7 @@ def put(client: Client, name: str, config: dict[str, Any], archive: bytes) -> di
     """Hand the code over. Raises Refused with the server's reason."""
     header = base64.b64encode(json.dumps(config).encode()).decode()
     sent = {"content-type": "application/zip", "x-torpor-config": header}
-    accepted: dict[str, Any] = client.call("PUT", f"/_torpor/functions/{segment(name)}", body=archive, headers=sent)
+    accepted: dict[str, Any] = client.call("PUT", function_path(name), body=archive, headers=sent)
     return accepted
 
 
@@ -128,7 +125,7 @@ def wait_settled(client: Client, name: str, description: dict[str, Any], *, quie
     begun = time.monotonic()
     with output.progress(f"building {name}", quiet=quiet):
         while not settled(description):
-            description = client.call("GET", f"/_torpor/functions/{segment(name)}", query={"wait_s": WAIT_S})
+            description = client.call("GET", function_path(name), query={"wait_s": WAIT_S})
     if description.get("state") == "Failed":
         raise Failed(
             f"{name} was not built: {description.get('state_reason') or 'the server gave no reason'}",

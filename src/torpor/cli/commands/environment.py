@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from torpor.cli import flags, output
-from torpor.cli.client import Client
 from torpor.cli.context import Session
 from torpor.cli.failures import Unreachable, WrongUse
 from torpor.cli.locate import Server, find_server
@@ -110,6 +109,8 @@ def pointing_here(server: Server, home: str) -> dict[str, str]:
 
 def region(server: Server) -> str:
     """The region that the server speaks as."""
+    from torpor.cli.client import Client
+
     return str(Client(server).call("GET", "/_torpor/status")["region"])
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from torpor.cli import flags, output
-from torpor.cli.client import Client, segment
-from torpor.cli.context import Session
+from torpor.cli.connect import connect, function_path
 from torpor.cli.failures import Refused
-from torpor.cli.locate import find_server
+
+if TYPE_CHECKING:
+    from torpor.cli.client import Client
 
 _PAGE = 200
 _LABELS = {"memory_mb": "memory", "timeout_s": "timeout", "tmp_mb": "tmp", "url_auth": "url auth"}
@@ -26,8 +27,7 @@ def list_functions(
     as_json: flags.AsJson = False,
 ) -> None:
     """List the functions."""
-    session: Session = context.obj
-    client = Client(find_server(session.options, url=url, data=data))
+    client = connect(context, url, data)
     functions = list(all_functions(client))
     if as_json:
         output.result_json(functions)
@@ -47,9 +47,8 @@ def describe(
     as_json: flags.AsJson = False,
 ) -> None:
     """Show everything about one function."""
-    session: Session = context.obj
-    client = Client(find_server(session.options, url=url, data=data))
-    description = client.call("GET", f"/_torpor/functions/{segment(name)}")
+    client = connect(context, url, data)
+    description = client.call("GET", function_path(name))
     if as_json:
         output.result_json(description)
         return
@@ -69,12 +68,11 @@ def remove(
     as_json: flags.AsJson = False,
 ) -> None:
     """Remove functions. What they alone used is freed by `torpor gc`."""
-    session: Session = context.obj
-    client = Client(find_server(session.options, url=url, data=data))
+    client = connect(context, url, data)
     removed = []
     for name in names:
         try:
-            client.call("DELETE", f"/_torpor/functions/{segment(name)}")
+            client.call("DELETE", function_path(name))
         except Refused as refusal:  # the others are to go all the same
             output.complain(refusal.message, code=refusal.code, as_json=as_json)
             continue

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from enum import StrEnum
-from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +45,8 @@ def init(
 
 def template_files(template: Template) -> dict[str, bytes]:
     """Names and contents. On disk each ends in `.template`, so that no tool takes it for code of ours."""
+    from importlib import resources
+
     folder = resources.files("torpor.cli") / "templates" / template.value
     return {entry.name.removesuffix(".template"): entry.read_bytes() for entry in folder.iterdir()}
 

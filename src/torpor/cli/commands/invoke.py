@@ -7,15 +7,16 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from torpor.cli import flags, output
-from torpor.cli.client import Answer, Client, segment
-from torpor.cli.context import Session
+from torpor.cli.connect import connect, segment
 from torpor.cli.failures import Failed, WrongUse
-from torpor.cli.locate import find_server
+
+if TYPE_CHECKING:
+    from torpor.cli.client import Answer, Client
 
 # What the server tells about an invocation, and how it is called in our JSON.
 _MEASURED = {
@@ -69,8 +70,7 @@ def invoke(
         raise WrongUse("--http does not go with --dry-run or --tail: `torpor logs NAME` shows the log")
     if header and not http:
         raise WrongUse("-H goes with --http: the Lambda interface takes only an event")
-    session: Session = context.obj
-    client = Client(find_server(session.options, url=url, data=data))
+    client = connect(context, url, data)
     if http:
         _over_http(client, name, http, payload, header or [], as_json=as_json)
     else:

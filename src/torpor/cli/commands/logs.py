@@ -11,10 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from torpor.cli import flags, output
-from torpor.cli.client import Client, segment
-from torpor.cli.context import Session
+from torpor.cli.connect import connect, segment
 from torpor.cli.failures import Unreachable
-from torpor.cli.locate import find_server
 from torpor.cli.since import moment
 
 
@@ -36,8 +34,7 @@ def logs(
     as_json: flags.AsJson = False,
 ) -> None:
     """Print a function's log, each line with its local time; with --json, one object a line."""
-    session: Session = context.obj
-    client = Client(find_server(session.options, url=url, data=data))
+    client = connect(context, url, data)
     since_ms = None if since is None else int(moment(since, now=time.time()) * 1000)
     query = {"since_ms": since_ms, "request": request, "limit": limit, "follow": int(follow)}
     for line in client.lines(f"/_torpor/logs/{segment(name)}", query=query):

@@ -8,10 +8,9 @@ from typing import Any
 import typer
 
 from torpor.cli import flags, output
-from torpor.cli.client import Client
+from torpor.cli.connect import connect
 from torpor.cli.context import Finding, Session
 from torpor.cli.failures import Failed
-from torpor.cli.locate import find_server
 
 _MARKS = {True: ("ok", "green"), False: ("no", "red"), None: ("--", "yellow")}
 
@@ -38,18 +37,15 @@ def gc(
     as_json: flags.AsJson = False,
 ) -> None:
     """Free what no function refers to any more: bundles of code and environments of dependencies."""
-    session: Session = context.obj
-    client = Client(find_server(session.options, url=url, data=data))
+    client = connect(context, url, data)
     with output.progress("collecting", quiet=as_json):
         freed = client.call("POST", "/_torpor/gc")
     if as_json:
         output.result_json(freed)
         return
-    counted = (
-        output.counted(freed["bundles"]["count"], "bundle"),
-        output.counted(freed["environments"]["count"], "environment"),
-    )
-    output.result(f"freed {output.size(freed['bytes_freed'])}: {', '.join(counted)}")
+    bundles = output.counted(freed["bundles"]["count"], "bundle")
+    environments = output.counted(freed["environments"]["count"], "environment")
+    output.result(f"freed {output.size(freed['bytes_freed'])}: {bundles}, {environments}")
 
 
 def _plain(finding: Finding) -> dict[str, Any]:

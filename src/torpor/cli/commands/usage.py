@@ -8,9 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from torpor.cli import flags, output
-from torpor.cli.client import Client
-from torpor.cli.context import Session
-from torpor.cli.locate import find_server
+from torpor.cli.connect import connect
 from torpor.cli.since import moment
 
 _COLUMNS = ("FUNCTION", "INVOCATIONS", "ERRORS", "COLD", "DURATION", "BILLED", "INIT", "CPU", "GB-S", "MAX MB")
@@ -29,8 +27,7 @@ def usage(
     as_json: flags.AsJson = False,
 ) -> None:
     """Sum up invocations by function: how many, how long, how much memory, what is billed."""
-    session: Session = context.obj
-    client = Client(find_server(session.options, url=url, data=data))
+    client = connect(context, url, data)
     start = None if since is None else moment(since, now=time.time())
     summary = client.call("GET", "/_torpor/usage", query={"since": start, "function": name})
     if as_json:
