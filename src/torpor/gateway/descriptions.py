@@ -1,0 +1,63 @@
+"""A function as our own interface tells of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from torpor.core.arn import Home
+from torpor.core.function import Function, FunctionUrl
+from torpor.gateway.use_cases import Instances
+
+
+def function_address(base: str, name: str) -> str:
+    """Where a function answers, below the server's address."""
+    return f"{base.rstrip('/')}/fn/{name}/"
+
+
+def describe(
+    function: Function, url: FunctionUrl | None, instances: Instances, *, home: Home, base: str
+) -> dict[str, Any]:
+    """Everything about a function but the values of its variables, which are secrets more often than not."""
+    config = function.config
+    address = function_address(base, function.name)
+    return {
+        "name": function.name,
+        "arn": home.function_arn(function.name),
+        "version": function.version,
+        "state": function.state.value,
+        "state_reason": function.state_reason,
+        "state_reason_code": function.state_reason_code,
+        "update_status": function.update_status.value,
+        "update_reason": function.update_reason,
+        "update_reason_code": function.update_reason_code,
+        "runtime": config.runtime,
+        "handler": config.handler,
+        "memory_mb": config.memory_mb,
+        "timeout_s": config.timeout_s,
+        "tmp_mb": config.tmp_mb,
+        "keep_alive_s": config.keep_alive_s,
+        "max_concurrency": config.max_concurrency,
+        "isolation": config.isolation.value,
+        "source_builds": config.source_builds,
+        "architecture": config.architecture,
+        "role": config.role,
+        "description": config.description,
+        "tags": dict(config.tags),
+        "variables": sorted(config.variables),
+        "reach": list(config.reach),
+        "permissions": list(config.permissions),
+        "code_sha256": function.bundle.code_sha256,
+        "code_size": function.bundle.size,
+        "environment": function.environment.digest if function.environment else None,
+        "revision_id": function.revision_id,
+        "modified": _iso(function.modified),
+        "url": address if url is not None else None,
+        "url_auth": url.auth if url is not None else None,
+        "invoke_url": address,
+        "instances": {"idle": instances.idle, "busy": instances.busy},
+    }
+
+
+def _iso(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds")

@@ -1,0 +1,258 @@
+"""`/_torpor/…`: our own JSON interface, for the command line and the console. Its callers are authenticated already."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from torpor.core.arn import Home
+from torpor.core.errors import FunctionNotFound, InvalidValue, TorporError
+from torpor.core.function import Bundle, Function
+from torpor.gateway import refusals
+from torpor.gateway.code_links import CodeLinks
+from torpor.gateway.descriptions import describe, function_address
+from torpor.gateway.uploads import Uploads
+from torpor.gateway.use_cases import ServerFacts, UseCases
+from torpor.store.log_files import LogLine
+from torpor.store.usage_totals import Totals
+
+LONGEST_WAIT_S = 60.0
+LONGEST_PAGE = 1000
+LONGEST_LOG = 100_000
+_SMALL_BODY = 64 * 1024
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class Management:
+    """The endpoints. `closing` is set when the server stops: what streams or waits ends then."""
+
+    def __init__(self, use_cases: UseCases, facts: ServerFacts, home: Home, uploads: Uploads, links: CodeLinks) -> None:
+        self._use = use_cases
+        self._facts = facts
+        self._home = home
+        self._uploads = uploads
+        self._links = links
+        self.closing = asyncio.Event()
+
+    def app(self) -> Starlette:
+        """The ASGI application."""
+        routes = [
+            _route("GET", "/_torpor/status", self.status),
+            _route("GET", "/_torpor/functions", self.list_functions),
+            _route("GET", "/_torpor/functions/{name}", self.describe_function),
+            _route("PUT", "/_torpor/functions/{name}", self.put_function),
+            _route("DELETE", "/_torpor/functions/{name}", self.delete_function),
+            _route("PUT", "/_torpor/functions/{name}/url", self.put_url),
+            _route("DELETE", "/_torpor/functions/{name}/url", self.delete_url),
+            _route("GET", "/_torpor/logs/{name}", self.read_log),
+            _route("GET", "/_torpor/usage", self.usage),
+            _route("POST", "/_torpor/gc", self.collect),
+            _route("GET", "/_torpor/code/{name}", self.fetch_code),
+        ]
+        handlers: Any = {TorporError: _torpor_error, HTTPException: _http_error}
+        app = Starlette(routes=routes, exception_handlers=handlers)
+        app.router.redirect_slashes = False  # a redirect would lose a body, and a signature
+        return app
+
+    async def status(self, _request: Request) -> Response:
+        instances = self._use.instances(None)
+        counts = {"functions": len(self._use.catalog), "instances": instances.idle + instances.busy}
+        return _json(self._facts.as_json() | counts)
+
+    async def list_functions(self, request: Request) -> Response:
+        limit = _number(request, "limit", 50, least=1, most=LONGEST_PAGE)
+        page = self._use.catalog.list(request.query_params.get("after") or None, limit)
+        return _json({"functions": [self._describe(function) for function in page.functions], "next": page.next})
+
+    async def describe_function(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        wait_s = _decimal(request, "wait_s", 0.0, most=LONGEST_WAIT_S)
+        if wait_s > 0:
+            await self._unless_closing(self._use.deployer.wait_settled(name, wait_s))
+        return _json(self._describe(self._use.catalog.get(name)))
+
+    async def put_function(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        existing = self._find(name)
+        wanted = self._uploads.wanted(name, request.headers.get("x-torpor-config", ""), existing)
+        async with self._uploads.receive(request) as archive:
+            function = await self._use.deployer.put(wanted.config, archive)
+        if wanted.public is not None:
+            await self._open_or_close(name, public=wanted.public)
+        return _json(self._describe(function), 200 if existing else 201)
+
+    async def delete_function(self, request: Request) -> Response:
+        await self._use.deployer.delete(request.path_params["name"])
+        return Response(status_code=204)
+
+    async def put_url(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        wanted = await _body(request, _UrlBody)
+        await self._use.urls.put(name, auth=wanted.auth)
+        return _json({"url": function_address(self._facts.url, name), "auth": wanted.auth})
+
+    async def delete_url(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        self._use.catalog.get(name)
+        if self._use.catalog.url(name) is not None:
+            await self._use.urls.delete(name)
+        return Response(status_code=204)
+
+    async def read_log(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        self._use.catalog.get(name)
+        wanted: dict[str, Any] = {
+            "since_ms": _number(request, "since_ms", 0),
+            "request_id": request.query_params.get("request") or None,
+            "limit": _number(request, "limit", 10_000, least=1, most=LONGEST_LOG),
+        }
+        if _number(request, "follow", 0, most=1):
+            lines = self._until_closing(self._use.logs.follow(name, **wanted))
+            return StreamingResponse(lines, media_type="application/x-ndjson", headers={"cache-control": "no-store"})
+        read = await self._use.logs.read(name, **wanted)
+        return Response(b"".join(map(_encoded, read)), media_type="application/x-ndjson")
+
+    async def usage(self, request: Request) -> Response:
+        function = request.query_params.get("function") or None
+        sums = await self._use.accounting.usage(_decimal(request, "since", 0.0), function)
+        total = Totals()
+        for one in sums.values():
+            total.merge(one)
+        rows = [{"function": name} | _row(sums[name]) for name in sorted(sums)]
+        return _json({"rows": rows, "total": _row(total)})
+
+    async def collect(self, _request: Request) -> Response:
+        freed = await self._use.collector.gc()
+        kinds = {"bundles": freed.bundles, "environments": freed.environments}
+        plain: dict[str, Any] = {name: {"count": one.count, "bytes": one.bytes} for name, one in kinds.items()}
+        return _json(plain | {"bytes_freed": sum(one.bytes for one in kinds.values())})
+
+    async def fetch_code(self, request: Request) -> Response:
+        name, given = request.path_params["name"], request.query_params
+        digest = given.get("digest", "")
+        self._links.check(name, digest, given.get("expires", ""), given.get("signature", ""))
+        path = self._use.archive(Bundle(digest, 0))
+        if not path.is_file():
+            raise FunctionNotFound("This code is no longer kept: the function was changed and `torpor gc` was run.")
+        return FileResponse(path, media_type="application/zip", filename=f"{name}.zip")
+
+    def _describe(self, function: Function) -> dict[str, Any]:
+        name = function.name
+        return describe(
+            function,
+            self._use.catalog.url(name),
+            self._use.instances(name),
+            home=self._home,
+            base=self._facts.url,
+        )
+
+    def _find(self, name: str) -> Function | None:
+        return self._use.catalog.get(name) if self._use.catalog.find(name) is not None else None
+
+    async def _open_or_close(self, name: str, *, public: bool) -> None:
+        url = self._use.catalog.url(name)
+        if public:
+            await self._use.urls.put(name, auth="NONE")
+        elif url is not None and url.auth == "NONE":
+            await self._use.urls.delete(name)
+
+    async def _unless_closing(self, work: Coroutine[Any, Any, Function]) -> None:
+        task, closing = asyncio.ensure_future(work), asyncio.ensure_future(self.closing.wait())
+        try:
+            await asyncio.wait({task, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                task.result()
+        finally:
+            task.cancel()
+            closing.cancel()
+
+    async def _until_closing(self, source: AsyncIterator[LogLine]) -> AsyncIterator[bytes]:
+        closing = asyncio.ensure_future(self.closing.wait())
+        following: asyncio.Future[LogLine] | None = None
+        try:
+            while not closing.done():
+                following = asyncio.ensure_future(anext(source))
+                await asyncio.wait({following, closing}, return_when=asyncio.FIRST_COMPLETED)
+                if following.done():
+                    yield _encoded(following.result())
+        except StopAsyncIteration:
+            return
+        finally:
+            closing.cancel()
+            if following is not None:
+                following.cancel()
+
+
+class _UrlBody(msgspec.Struct, forbid_unknown_fields=True):
+    auth: str = "NONE"
+
+
+def _route(method: str, path: str, endpoint: Endpoint) -> Route:
+    return Route(path, endpoint, methods=[method])
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def _encoded(line: LogLine) -> bytes:
+    return msgspec.json.encode(line) + b"\n"
+
+
+def _row(totals: Totals) -> dict[str, Any]:
+    row = totals.as_row()
+    del row["megabyte_ms"]
+    return row | {"gb_seconds": round(totals.gb_seconds, 6)}
+
+
+async def _body(request: Request, kind: type[_UrlBody]) -> _UrlBody:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _SMALL_BODY:
+            raise InvalidValue(f"The body must be at most {_SMALL_BODY} bytes of JSON.")
+    try:
+        return msgspec.json.decode(body or b"{}", type=kind)
+    except msgspec.DecodeError as error:
+        raise InvalidValue(f"The body is not what this needs: {error}") from error
+
+
+def _number(request: Request, name: str, default: int, *, least: int = 0, most: int = 2**53) -> int:
+    text = request.query_params.get(name, "")
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
+        raise InvalidValue(f"{name} must be a whole number from {least} to {most}, not '{text[:50]}'.")
+    return int(text)
+
+
+def _decimal(request: Request, name: str, default: float, *, most: float = 1e15) -> float:
+    text = request.query_params.get(name, "")
+    if not text:
+        return default
+    if not re.fullmatch(r"\d{1,15}(?:\.\d{1,9})?", text):
+        raise InvalidValue(f"{name} must be a number of seconds, such as 30 or 1.5, not '{text[:50]}'.")
+    return min(float(text), most)
+
+
+async def _torpor_error(_request: Request, error: TorporError) -> Response:
+    response = refusals.own(error)
+    return Response(response.body, response.status, headers=dict(response.headers))
+
+
+async def _http_error(request: Request, error: HTTPException) -> Response:
+    code = {404: "NotFound", 405: "MethodNotAllowed"}.get(error.status_code, "BadRequest")
+    message = f"There is nothing at {request.method} {request.url.path[:200]}."
+    response = refusals.own_message(error.status_code, code, message)
+    return Response(response.body, response.status, headers={**dict(response.headers), **(error.headers or {})})

@@ -1,0 +1,138 @@
+"""A deployment as the command line sends it: configuration in a header, the archive streamed to a file of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from torpor.core.arn import is_function_name
+from torpor.core.errors import InvalidBundle, InvalidValue, RequestTooLarge
+from torpor.core.function import Function, FunctionConfig
+from torpor.gateway.asgi import BodyTooSlow, Disconnected
+
+ARCHIVE_BYTES = 4 * 1024**3
+_WRITE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A function as it shall be. `public` opens or closes its URL; None leaves it as it is."""
+
+    config: FunctionConfig
+    public: bool | None
+
+
+class Uploads:
+    """Reads deployments; archives lie below `spool` while they are taken in."""
+
+    def __init__(self, spool: Path, *, limit: int = ARCHIVE_BYTES, patience_s: float = 60.0) -> None:
+        self._spool = spool
+        self._limit = limit
+        self._patience_s = patience_s
+
+    def wanted(self, name: str, header: str, existing: Function | None) -> Wanted:
+        """The configuration that `x-torpor-config` asks for: of an existing function, what it leaves out stays.
+
+        Raises InvalidValue, naming the field.
+        """
+        if not is_function_name(name):
+            raise InvalidValue(f"'{name[:100]}' cannot name a function: letters, digits, - and _, 64 at most.")
+        plain = _decoded(header)
+        public = plain.pop("public", None)
+        if public is not None and not isinstance(public, bool):
+            raise InvalidValue("x-torpor-config: `public` must be true or false.")
+        unknown = sorted(set(plain) - set(FunctionConfig.__dataclass_fields__))
+        if unknown:
+            raise InvalidValue(f"x-torpor-config: there is no setting `{unknown[0]}`.")
+        before = existing.config.as_json() if existing else {}
+        return Wanted(_config({**before, **plain, "name": name}), public)
+
+    @asynccontextmanager
+    async def receive(self, request: Request) -> AsyncIterator[Path]:
+        """The request's body as a file, which is gone afterwards. Raises RequestTooLarge, InvalidBundle."""
+        declared = request.headers.get("content-length", "")
+        if declared.isdigit() and int(declared) > self._limit:
+            raise self._too_large()
+        descriptor, name = tempfile.mkstemp(prefix="upload-", suffix=".zip", dir=self._spool)
+        try:
+            try:
+                size = await self._copy(request, descriptor)
+            finally:
+                os.close(descriptor)
+            if not size:
+                raise InvalidBundle("The request has no body: send the archive, a zip, as the body.")
+            yield Path(name)
+        finally:
+            with suppress(FileNotFoundError):  # whoever took it in may have moved it
+                os.unlink(name)  # noqa: PTH108  (a name is all there is, and it is in the cache)
+
+    async def _copy(self, request: Request, descriptor: int) -> int:
+        """The body, in writes large enough to be worth a thread; returns its size."""
+        size, pieces, gathered = 0, list[bytes](), 0
+        chunks = aiter(request.stream())
+        while (chunk := await self._next(chunks)) is not None:
+            size += len(chunk)
+            gathered += len(chunk)
+            if size > self._limit:
+                raise self._too_large()
+            pieces.append(chunk)
+            if gathered >= _WRITE_BYTES:
+                await _write(descriptor, b"".join(pieces))
+                pieces, gathered = [], 0
+        await _write(descriptor, b"".join(pieces))
+        return size
+
+    async def _next(self, chunks: AsyncIterator[bytes]) -> bytes | None:
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return await anext(chunks, None)
+        except TimeoutError:
+            raise BodyTooSlow from None
+        except ClientDisconnect:
+            raise Disconnected from None
+
+    def _too_large(self) -> RequestTooLarge:
+        return RequestTooLarge(f"Archives may have at most {self._limit} bytes.")
+
+
+def _decoded(header: str) -> dict[str, Any]:
+    try:
+        plain = msgspec.json.decode(base64.b64decode(header, validate=True)) if header else None
+    except (ValueError, msgspec.DecodeError) as error:
+        raise InvalidValue(f"x-torpor-config must be base64 of JSON: {error}") from error
+    if not isinstance(plain, dict):
+        raise InvalidValue('x-torpor-config must hold a JSON object with at least "handler", in base64.')
+    return plain
+
+
+def _config(plain: Mapping[str, Any]) -> FunctionConfig:
+    try:
+        return msgspec.convert(plain, FunctionConfig)
+    except msgspec.ValidationError as error:
+        raise InvalidValue(f"x-torpor-config: {error}") from error
+
+
+async def _write(descriptor: int, data: bytes) -> None:
+    """In a thread. When cancelled it waits all the same: the descriptor must not be closed under the thread."""
+    writing = asyncio.ensure_future(asyncio.to_thread(_write_all, descriptor, data))
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait({writing})
+        raise
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,0 +1,111 @@
+"""What our own interface offers of the use cases, as narrow contracts, and the facts of the running server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from torpor.core.function import Bundle, Function, FunctionConfig, FunctionUrl
+from torpor.functions.ports import Freed
+from torpor.store.log_files import LogLine
+from torpor.store.usage_totals import Totals
+
+
+class Page(Protocol):
+    """Some functions, and the name to go on after."""
+
+    @property
+    def functions(self) -> tuple[Function, ...]: ...
+
+    @property
+    def next(self) -> str | None: ...
+
+
+class Catalog(Protocol):
+    def __len__(self) -> int: ...
+
+    def get(self, name: str) -> Function: ...
+
+    def find(self, name: str) -> object | None: ...
+
+    def list(self, after: str | None = None, limit: int = 50) -> Page: ...
+
+    def url(self, name: str) -> FunctionUrl | None: ...
+
+
+class Deployer(Protocol):
+    async def put(self, config: FunctionConfig, archive: bytes | Path) -> Function: ...
+
+    async def delete(self, name: str) -> None: ...
+
+    async def wait_settled(self, name: str, timeout_s: float | None = None) -> Function: ...
+
+
+class Urls(Protocol):
+    async def put(self, name: str, *, auth: str) -> FunctionUrl:
+        """Open the function's URL, or change who may call it. Raises FunctionNotFound."""
+        ...
+
+    async def delete(self, name: str) -> None: ...
+
+
+class Accounting(Protocol):
+    async def usage(self, since: float, function: str | None) -> Mapping[str, Totals]: ...
+
+
+class Collected(Protocol):
+    @property
+    def bundles(self) -> Freed: ...
+
+    @property
+    def environments(self) -> Freed: ...
+
+
+class Collector(Protocol):
+    async def gc(self) -> Collected: ...
+
+
+class LogReader(Protocol):
+    async def read(self, function: str, *, since_ms: int, request_id: str | None, limit: int) -> list[LogLine]: ...
+
+    def follow(self, function: str, *, since_ms: int, request_id: str | None, limit: int) -> AsyncIterator[LogLine]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Instances:
+    """How many of a function's instances wait, and how many work."""
+
+    idle: int = 0
+    busy: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseCases:
+    """Everything that `/_torpor/…` does. `instances` counts a function's, or with None all."""
+
+    catalog: Catalog
+    deployer: Deployer
+    urls: Urls
+    accounting: Accounting
+    collector: Collector
+    logs: LogReader
+    instances: Callable[[str | None], Instances]
+    archive: Callable[[Bundle], Path]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """What does not change while the server runs. `url` is where clients reach it."""
+
+    version: str
+    url: str
+    data: str
+    auth: str
+    region: str
+    account: str
+    pid: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
