@@ -43,11 +43,11 @@ class Plan:
 class _Tree:
     """The names seen so far. A name is one thing only: a file cannot also be the folder of another."""
 
+    most: int  # folders
     files: dict[str, tuple[zipfile.ZipInfo, bool]] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     named: set[str] = field(default_factory=set)
     links: dict[str, str] = field(default_factory=dict)
-    most: int = Limits.bundle_files
 
     def claim(self, name: str, written: str) -> None:
         if name in self.named:

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import shutil
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -149,3 +150,25 @@ def locked_nowait(path: Path) -> Iterator[bool]:
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+@asynccontextmanager
+async def scratch(parent: Path) -> AsyncIterator[Path]:
+    """A new folder in `parent`, removed at the end; `sweep_scratch` removes those of killed processes."""
+    async with locked(parent / ".lock", shared=True):
+        folder = parent / uuid.uuid4().hex
+        make_folder(folder)
+        try:
+            yield folder
+        finally:
+            await asyncio.to_thread(remove_tree, folder)
+
+
+def sweep_scratch(parent: Path) -> Freed:
+    """Remove scratch folders that nobody uses; none while anybody, here or in another process, uses one."""
+    freed = Freed()
+    with locked_nowait(parent / ".lock") as alone:
+        for folder in [path for path in parent.iterdir() if path.name != ".lock"] if alone else []:
+            freed += Freed(0, size_of(folder))
+            remove_tree(folder)
+    return freed

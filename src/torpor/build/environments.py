@@ -1,0 +1,117 @@
+"""Environments of locked dependencies, each built once at its final place and shared by every function that needs it.
+
+An environment lives at envs/DIGEST, since moving one breaks the paths inside it. It is built under a file lock, and
+exists once its marker, DIGEST.json beside it, is written after everything else is synced. Whatever has no marker is
+removed before the next try. The marker lies outside, where a build that ran in a sandbox cannot have put it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from torpor.build.building import Build, Places
+from torpor.build.commands import Run, RunSandboxed
+from torpor.build.files import (
+    Freed,
+    locked_nowait,
+    make_folder,
+    remove_tree,
+    scratch,
+    size_of,
+    sweep_scratch,
+    sync_file,
+)
+from torpor.build.interpreters import Interpreters
+from torpor.build.locks import LockStore
+from torpor.build.options import BuildOptions
+from torpor.build.requirements import read_requirements
+from torpor.build.single import SingleFlight
+from torpor.build.tools import HostTools
+from torpor.core.errors import BuildFailed
+from torpor.core.function import Environment
+
+
+class Environments:
+    """Environments by digest below `root`, with the locks they were made of and uv's cache beside them."""
+
+    def __init__(self, root: Path, run: Run, options: BuildOptions, run_sandboxed: RunSandboxed | None = None) -> None:
+        self._places = Places(envs=root / "envs", work=root / "build", cache=root / "uv-cache")
+        self._run = run
+        self._run_sandboxed = run_sandboxed
+        self._options = options
+        for folder in (self._places.envs, self._places.work, self._places.cache):
+            make_folder(folder)
+        self._locks = LockStore(root / "locks")
+        self._resolving: SingleFlight[str] = SingleFlight()
+        self._building: SingleFlight[Environment] = SingleFlight()
+        self.interpreters = Interpreters(run, options)
+
+    async def ensure(self, code_dir: Path, *, runtime: str, source_builds: bool) -> Environment:
+        """The environment for the code in `code_dir`, built if it is not there.
+
+        Raises InterpreterMissing, or BuildFailed with the last lines of what went wrong.
+        """
+        requirements = await asyncio.to_thread(
+            read_requirements,
+            code_dir,
+            base=self._options.base_requirements,
+            source_builds=source_builds,
+            indexes=self._options.bundle_indexes,
+        )
+        interpreter = await self.interpreters.find(runtime)
+        if not requirements.accepts(interpreter.text):
+            raise BuildFailed(
+                f"The code asks for Python {requirements.python}, and its runtime {runtime} is {interpreter.text}. "
+                "Deploy it with another runtime, or change requires-python."
+            )
+        if source_builds and self._run_sandboxed is None:
+            raise BuildFailed(
+                "Source packages are built in a sandbox only, and this server has none (`torpor doctor` says why). "
+                "Deploy without source builds, so that wheels are taken."
+            )
+        build = Build(
+            places=self._places,
+            locks=self._locks,
+            options=self._options,
+            run=self._run,
+            run_sandboxed=self._run_sandboxed if source_builds else None,
+            needs=requirements,
+            interpreter=interpreter,
+            code=code_dir,
+        )
+        lock = await self._resolving.run(build.key, build.lock)
+        return await self._building.run(build.digest(lock), lambda: build.environment(lock))
+
+    def sweep(self, keep: set[str]) -> Freed:
+        """Remove environments whose digest is not in `keep`, half-built ones, and what killed processes left.
+
+        What is being built, here or in another process, is left alone.
+        """
+        freed = Freed()
+        for digest in self._places.digests():
+            if digest not in keep or not self._places.marker(digest).is_file():
+                freed += self._remove(digest)
+        return freed + self._locks.sweep(keep) + sweep_scratch(self._places.work)
+
+    async def prune_cache(self) -> None:
+        """Let uv remove from its cache what no resolution can use any more."""
+        async with scratch(self._places.work) as folder:
+            tools = HostTools(self._run, self._options.variables, self._places.cache, folder)
+            await tools.run([str(self._options.uv), "cache", "prune", "--no-config", "--quiet"], 300)
+
+    async def close(self) -> None:
+        """Stop what is being built."""
+        await self._building.close()
+        await self._resolving.close()
+
+    def _remove(self, digest: str) -> Freed:
+        with locked_nowait(self._places.guard(digest)) as alone:
+            if not alone:
+                return Freed()
+            freed = Freed(1, size_of(self._places.environment(digest)))
+            self._places.marker(digest).unlink(missing_ok=True)
+            sync_file(self._places.envs)
+            remove_tree(self._places.environment(digest))
+            self._places.guard(digest).unlink(missing_ok=True)
+        return freed

@@ -1,0 +1,138 @@
+"""uv and the byte compiler, run either on the machine, for wheels, or in a sandbox, where source packages are built.
+
+A wheel is only unpacked. Its code must not run outside a sandbox, and a `.pth` file of it runs whenever its
+environment's own Python starts. So that Python is started at most once, by uv, before anything is installed; bytes are
+compiled by the base interpreter without `site`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from torpor.build.commands import Completed, Run, RunSandboxed, last_lines, readable_by_all
+from torpor.build.files import make_folder
+from torpor.build.interpreters import Interpreter
+from torpor.build.options import BuildOptions
+from torpor.build.pip_settings import local_path
+from torpor.core.errors import BuildFailed
+
+# Test suites that packages bring along are seldom imported, and take two fifths of the time.
+_UNCOMPILED = r"[/\\]tests?[/\\]"
+_CREDENTIAL_FREE_PLACES = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_FIND_LINKS", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
+_SYSTEM = (Path("/usr"), Path("/etc/ssl"))
+
+
+class Tools(Protocol):
+    """How one environment's commands are run."""
+
+    source_builds: bool
+
+    async def run(self, argv: Sequence[str], timeout_s: float) -> Completed: ...
+
+
+@dataclass(slots=True)
+class HostTools:
+    """Runs on the machine itself, with the shared cache: for wheels only."""
+
+    command: Run
+    variables: Mapping[str, str]
+    cache: Path
+    folder: Path
+    source_builds: bool = False
+
+    async def run(self, argv: Sequence[str], timeout_s: float) -> Completed:
+        env = {**self.variables, "UV_CACHE_DIR": str(self.cache)}
+        return await self.command(readable_by_all(argv), env=env, cwd=str(self.folder), timeout_s=timeout_s)
+
+
+@dataclass(slots=True)
+class SandboxTools:
+    """Runs in a sandbox with a cache of its own, which untrusted build code may spoil at nobody else's cost."""
+
+    command: RunSandboxed
+    variables: Mapping[str, str]
+    folder: Path
+    environment: Path
+    readable: tuple[Path, ...]
+    source_builds: bool = True
+
+    async def run(self, argv: Sequence[str], timeout_s: float) -> Completed:
+        own = {name: str(self.folder / name.lower()) for name in ("HOME", "TMPDIR", "UV_CACHE_DIR")}
+        for path in own.values():
+            make_folder(Path(path))
+        kept = {name: value for name, value in self.variables.items() if name not in ("NETRC", "XDG_DATA_HOME")}
+        return await self.command(
+            readable_by_all(argv),
+            env={**kept, **own},
+            cwd=str(self.folder),
+            timeout_s=timeout_s,
+            writable=(self.folder, self.environment),
+            readable=self.readable,
+        )
+
+
+def build_inputs(
+    options: BuildOptions, interpreter: Interpreter, variables: Mapping[str, str], code: Path
+) -> tuple[Path, ...]:
+    """What a sandboxed build may read: uv, the interpreter, the bundle, local indexes and certificates."""
+    places = [place for name in _CREDENTIAL_FREE_PLACES for place in variables.get(name, "").replace(",", " ").split()]
+    found = [options.uv, Path(interpreter.prefix), code, *(path for place in places if (path := local_path(place)))]
+    found += [Path(variables[name]) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if variables.get(name)]
+    shown = [path for path in found if path.exists() and not any(path.is_relative_to(system) for system in _SYSTEM)]
+    return tuple(dict.fromkeys(shown))
+
+
+@dataclass(slots=True)
+class Uv:
+    """uv's commands, as this project uses them."""
+
+    tools: Tools
+    options: BuildOptions
+    interpreter: Interpreter
+
+    async def compile(self, requirements: Path, constraints: Path, output: Path, *, offline: bool) -> Completed:
+        """Resolve `requirements` into `output`, every file with its hash."""
+        argv = ["pip", "compile", str(requirements), "--constraints", str(constraints), "--output-file", str(output)]
+        argv += ["--python", self.interpreter.path, "--generate-hashes", "--no-annotate", "--no-header", "--no-sources"]
+        return await self._uv([*argv, *self._binary()], self.options.resolve_timeout_s, offline=offline)
+
+    async def install(self, lock: Path, environment: Path, *, offline: bool) -> Completed:
+        """Make the environment anew and install the lock into it."""
+        argv = ["venv", str(environment), "--python", self.interpreter.path, "--no-project", "--allow-existing"]
+        made = await self._uv(argv, self.options.resolve_timeout_s, offline=True)
+        if made.returncode != 0:
+            return made
+        argv = ["pip", "install", "--python", f"{environment}/bin/python", "--requirements", str(lock)]
+        argv += ["--require-hashes", "--no-deps", *self._binary()]
+        return await self._uv(argv, self.options.install_timeout_s, offline=offline)
+
+    async def byte_compile(self, folder: Path) -> None:
+        """Compile what is in `folder` without running any of it; what does not compile stays as it is."""
+        argv = [self.interpreter.path, "-I", "-S", "-m", "compileall", "-q", "-f", "-x", _UNCOMPILED]
+        argv += ["-j", str(min(4, os.cpu_count() or 1)), "--invalidation-mode", "unchecked-hash", str(folder)]
+        await self._timed(argv, self.options.install_timeout_s)
+
+    def _binary(self) -> list[str]:
+        return [] if self.tools.source_builds else ["--only-binary", ":all:"]
+
+    async def _uv(self, arguments: list[str], timeout_s: float, *, offline: bool) -> Completed:
+        argv = [str(self.options.uv), *arguments, "--no-config", "--no-progress", "--color", "never"]
+        return await self._timed([*argv, "--no-python-downloads", *(["--offline"] if offline else [])], timeout_s)
+
+    async def _timed(self, argv: list[str], timeout_s: float) -> Completed:
+        try:
+            return await self.tools.run(argv, timeout_s)
+        except TimeoutError:
+            raise BuildFailed(
+                f"The build was stopped: `{Path(argv[0]).name}` took more than {timeout_s:g} s."
+            ) from None
+
+
+def require(done: Completed, what: str) -> None:
+    """Raise BuildFailed with the end of what the command printed, unless it succeeded."""
+    if done.returncode != 0:
+        raise BuildFailed(f"{what}:\n{last_lines(done.output)}")
