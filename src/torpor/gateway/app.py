@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from torpor.aws.which import service_of
 from torpor.core.errors import AccessDenied, RequestTooLarge, TorporError
 from torpor.core.http import HttpRequest, HttpResponse
 from torpor.core.identity import Kind
@@ -33,7 +32,7 @@ from torpor.gateway.asgi import (
 from torpor.gateway.auth import Authenticator, Certain
 from torpor.gateway.function_urls import PREFIX, FunctionUrls, Target, target_of_path
 from torpor.gateway.origins import Hosts, function_of_host, hosts_of, is_cross_site
-from torpor.gateway.ports import Front
+from torpor.gateway.ports import Front, ServiceOf
 from torpor.gateway.sigv4 import AuthenticationFailed
 
 log = structlog.get_logger()
@@ -65,6 +64,7 @@ class Gateway:
         self,
         *,
         front: Front,
+        service_of: ServiceOf,
         functions: FunctionUrls,
         management: App,
         authenticator: Authenticator,
@@ -72,6 +72,7 @@ class Gateway:
         options: GatewayOptions | None = None,
     ) -> None:
         self._front = front
+        self._service_of = service_of
         self._functions = functions
         self._management = management
         self._authenticator = authenticator
@@ -132,12 +133,12 @@ class Gateway:
             body = await self._body(request, receive, limit)
             request = replace(request, body=body, principal=proof.verify(body))
         except AuthenticationFailed as error:
-            if service_of(request) is None and not refusals.speaks_query(request):
+            if self._service_of(request) is None and not refusals.speaks_query(request):
                 return _nothing_here(request)
             return refusals.aws(error, request)
         except TorporError as error:
             return refusals.aws(error, request)
-        if service_of(request) is None:
+        if self._service_of(request) is None:
             return _nothing_here(request)
         if not invokes:
             return await self._front(request)

@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 
 import structlog
 
-from torpor.aws.which import service_of
 from torpor.core.errors import AccessDenied, RequestTooLarge, TorporError
 from torpor.core.http import HttpRequest, HttpResponse
 from torpor.core.identity import Principal
@@ -37,7 +36,7 @@ from torpor.gateway.asgi import (
     request_of,
     send_response,
 )
-from torpor.gateway.ports import Front
+from torpor.gateway.ports import Front, ServiceOf
 from torpor.gateway.protocol import Bounds
 from torpor.gateway.serve import Server, Serving
 
@@ -89,6 +88,7 @@ class Doors:
     def __init__(
         self,
         front: Front,
+        service_of: ServiceOf,
         *,
         limits: Limits | None = None,
         bounds: Bounds = DOOR_BOUNDS,
@@ -96,6 +96,7 @@ class Doors:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._front = front
+        self._service_of = service_of
         self._limits = limits or Limits()
         self._patience_s = patience_s
         self._clock = clock
@@ -133,7 +134,7 @@ class Doors:
             limit = self._limits.sync_payload
             body = await self._body(request, receive, limit)
             request = replace(request, body=body)
-            if service_of(request) is None:
+            if self._service_of(request) is None:
                 raise AccessDenied(
                     f"{visitor.principal.arn} may call AWS services here, and nothing else; "
                     f"{request.method} {request.path[:200]} is none."
@@ -165,10 +166,3 @@ class Doors:
             "Expiration": expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         return json_response(200, credentials, [("cache-control", "no-store")])
-
-
-async def open_door(
-    front: Front, principal: Principal, listeners: Sequence[socket.socket], issued: Pass | None = None
-) -> Door:
-    """One door on its own, with the usual bounds; a server with many instances keeps one `Doors`."""
-    return await Doors(front).open(principal, listeners, issued)

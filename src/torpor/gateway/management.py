@@ -23,7 +23,6 @@ from torpor.gateway.descriptions import describe, function_address
 from torpor.gateway.uploads import Uploads
 from torpor.gateway.use_cases import ServerFacts, UseCases
 from torpor.store.log_files import LogLine
-from torpor.store.usage_totals import Totals
 
 LONGEST_WAIT_S = 60.0
 LONGEST_PAGE = 1000
@@ -125,18 +124,12 @@ class Management:
 
     async def usage(self, request: Request) -> Response:
         function = request.query_params.get("function") or None
-        sums = await self._use.accounting.usage(_decimal(request, "since", 0.0), function)
-        total = Totals()
-        for one in sums.values():
-            total.merge(one)
-        rows = [{"function": name} | _row(sums[name]) for name in sorted(sums)]
-        return _json({"rows": rows, "total": _row(total)})
+        report = await self._use.accounting.usage(_decimal(request, "since", 0.0), function)
+        return _json(report.as_json())
 
     async def collect(self, _request: Request) -> Response:
         freed = await self._use.collector.gc()
-        kinds = {"bundles": freed.bundles, "environments": freed.environments}
-        plain: dict[str, Any] = {name: {"count": one.count, "bytes": one.bytes} for name, one in kinds.items()}
-        return _json(plain | {"bytes_freed": sum(one.bytes for one in kinds.values())})
+        return _json(freed.as_json())
 
     async def fetch_code(self, request: Request) -> Response:
         name, given = request.path_params["name"], request.query_params
@@ -208,12 +201,6 @@ def _json(value: Any, status: int = 200) -> Response:
 
 def _encoded(line: LogLine) -> bytes:
     return msgspec.json.encode(line) + b"\n"
-
-
-def _row(totals: Totals) -> dict[str, Any]:
-    row = totals.as_row()
-    del row["megabyte_ms"]
-    return row | {"gb_seconds": round(totals.gb_seconds, 6)}
 
 
 async def _body(request: Request, kind: type[_UrlBody]) -> _UrlBody:

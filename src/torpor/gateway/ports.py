@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from torpor.core.arn import FunctionRef
@@ -9,6 +10,9 @@ from torpor.core.function import FunctionUrl
 from torpor.core.http import HttpRequest, HttpResponse
 from torpor.core.identity import Principal
 from torpor.core.invocation import Outcome
+
+
+ServiceOf = Callable[[HttpRequest], str | None]  # the AWS service that a request is for, or None
 
 
 class Front(Protocol):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from torpor.core.function import Bundle, Function, FunctionConfig, FunctionUrl
-from torpor.functions.ports import Freed
 from torpor.store.log_files import LogLine
-from torpor.store.usage_totals import Totals
 
 
 class Page(Protocol):
@@ -51,20 +49,16 @@ class Urls(Protocol):
     async def delete(self, name: str) -> None: ...
 
 
+class Report(Protocol):
+    def as_json(self) -> dict[str, Any]: ...
+
+
 class Accounting(Protocol):
-    async def usage(self, since: float, function: str | None) -> Mapping[str, Totals]: ...
-
-
-class Collected(Protocol):
-    @property
-    def bundles(self) -> Freed: ...
-
-    @property
-    def environments(self) -> Freed: ...
+    async def usage(self, since: float = 0.0, function: str | None = None) -> Report: ...
 
 
 class Collector(Protocol):
-    async def gc(self) -> Collected: ...
+    async def gc(self) -> Report: ...
 
 
 class LogReader(Protocol):
