@@ -134,5 +134,7 @@ class Uv:
 
 def require(done: Completed, what: str) -> None:
     """Raise BuildFailed with the end of what the command printed, unless it succeeded."""
+    if done.returncode < 0:
+        raise BuildFailed(f"{what}: stopped by signal {-done.returncode}.\n{last_lines(done.output)}")
     if done.returncode != 0:
         raise BuildFailed(f"{what}:\n{last_lines(done.output)}")
