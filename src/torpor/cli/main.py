@@ -86,10 +86,15 @@ def _torpor(
 ) -> None:
     """Serverless functions and models on your own machine, asleep until called.
 
-    Start with `torpor up` in one terminal; in another, `torpor init`, `torpor deploy echo`, `torpor invoke echo`.
+    \b
+    Start the server in one terminal:   torpor up
+    and call a function in another:     torpor init echo
+                                        torpor deploy echo
+                                        torpor invoke echo
 
-    Exit codes: 0 done, 1 the function or the build failed, 2 wrong use, 3 the server cannot be reached, 4 the server
-    refused.
+    \b
+    Exit codes: 0 done, 1 the function or its build failed, 2 wrong use,
+    3 the server cannot be reached, 4 the server refused.
     """
 
 

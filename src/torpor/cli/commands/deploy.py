@@ -64,7 +64,7 @@ def deploy(
     data: flags.Data = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Deploy a function, or the next version of its code, and print its address.
+    """Deploy a function, or its new code, and print its address.
 
     Settings come from these flags, then from `torpor.toml`, `[tool.torpor]` in pyproject.toml or in the file's PEP 723
     block. The server installs the dependencies named in requirements.txt, pyproject.toml or the PEP 723 block.

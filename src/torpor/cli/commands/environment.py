@@ -44,7 +44,10 @@ def env(
     data: flags.Data = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Print the variables that point boto3 and the aws command line here: `eval "$(torpor env)"`."""
+    """Print the variables that point boto3 and aws at this server.
+
+    In a shell: eval "$(torpor env)"
+    """
     session: Session = context.obj
     server = find_server(session.options, url=url, data=data)
     if token or header:
@@ -69,9 +72,10 @@ def run(
     data: flags.Data = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Run a command that talks to this server where it would talk to AWS, and leave with its exit code.
+    """Run a command with this server in the place of AWS.
 
-    Configuration files of the aws command line are hidden from it, so that a missed variable reaches nobody's cloud.
+    Its exit code is passed on. AWS's configuration files are hidden from it, so that a missed variable reaches nobody's
+    cloud.
     """
     session: Session = context.obj
     server = find_server(session.options, url=url, data=data)

@@ -33,7 +33,10 @@ def logs(
     data: flags.Data = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Print a function's log, each line with its local time; with --json, one object a line."""
+    """Print what a function wrote.
+
+    Each line comes with its local time; with --json, each is an object of its own.
+    """
     client = connect(context, url, data)
     since_ms = None if since is None else int(moment(since, now=time.time()) * 1000)
     query = {"since_ms": since_ms, "request": request, "limit": limit, "follow": int(follow)}

@@ -16,7 +16,10 @@ _MARKS = {True: ("ok", "green"), False: ("no", "red"), None: ("--", "yellow")}
 
 
 def doctor(*, context: typer.Context, as_json: flags.AsJson = False) -> None:
-    """Say what this machine allows, what is missing, and how to allow more. Needs no server."""
+    """Say what this machine allows, and how to allow more.
+
+    Needs no server. The exit code is 1 when something is missing.
+    """
     session: Session = context.obj
     findings = list(session.doctor())
     if as_json:
@@ -36,7 +39,10 @@ def gc(
     data: flags.Data = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Free what no function refers to any more: bundles of code and environments of dependencies."""
+    """Free what no function refers to any more.
+
+    That is code that was replaced or removed, and environments of dependencies that nothing uses.
+    """
     client = connect(context, url, data)
     with output.progress("collecting", quiet=as_json):
         freed = client.call("POST", "/_torpor/gc")

@@ -26,7 +26,10 @@ def usage(
     data: flags.Data = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Sum up invocations by function: how many, how long, how much memory, what is billed."""
+    """Sum up invocations: how many, how long, what is billed.
+
+    Figures are at most a second behind.
+    """
     client = connect(context, url, data)
     start = None if since is None else moment(since, now=time.time())
     summary = client.call("GET", "/_torpor/usage", query={"since": start, "function": name})
