@@ -1,0 +1,249 @@
+"""What a function's configuration may be, beyond the service model's shapes, in Lambda's words where it has any."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torpor.core.arn import is_function_name
+from torpor.core.errors import InvalidValue
+from torpor.core.function import FunctionConfig, Isolation
+from torpor.core.limits import Limits
+
+RUNTIMES = ("python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14")
+DEPRECATED = ("python2.7", "python3.6", "python3.7", "python3.8")
+RESERVED = frozenset(
+    {
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+    }
+)
+_HANDLER = re.compile(r"[^\s]{1,128}")
+_VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
+_HOST = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
+)
+_REACH = re.compile(r"(?P<host>[^:/\s]+):(?P<port>\d{1,5})")
+_PERMISSION = re.compile(r"(?:\*|[a-z][a-z0-9-]*:(?:\*|[A-Z][a-zA-Z0-9]*))(?:/[a-zA-Z0-9._-]{1,255})?")
+_MOST_TAGS = 50
+_FIXED = frozenset({"name"})
+_TEXTS = ("name", "handler", "runtime", "role", "description", "architecture")
+_NUMBERS = ("timeout_s", "memory_mb", "tmp_mb", "max_concurrency")
+
+
+class ConfigRules:
+    """Checks configurations against the limits of this server. Each failure is an InvalidValue that says what to do."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+
+    def read(self, name: str, plain: Mapping[str, Any]) -> FunctionConfig:
+        """A checked configuration from plain JSON; what is missing has FunctionConfig's defaults."""
+        _refuse_unknown(plain, FunctionConfig.__dataclass_fields__.keys() - _FIXED)
+        if "handler" not in plain:
+            raise InvalidValue("handler is missing: write MODULE.FUNCTION, such as app.lambda_handler.")
+        return self.evolve(FunctionConfig(name=name, handler=""), plain)
+
+    def evolve(self, config: FunctionConfig, changes: Mapping[str, Any]) -> FunctionConfig:
+        """The configuration with some fields changed, checked. Values may be as JSON has them."""
+        _refuse_unknown(changes, FunctionConfig.__dataclass_fields__.keys() - _FIXED)
+        values = dict(changes)
+        for name in ("reach", "permissions"):
+            if name in values:
+                values[name] = _texts(name, values[name])
+        if "isolation" in values:
+            values["isolation"] = _isolation(values["isolation"])
+        changed = config.evolve(**values)
+        self.check(changed)
+        return changed
+
+    def check(self, config: FunctionConfig) -> None:
+        """Raise InvalidValue for the first thing that is not allowed."""
+        _check_types(config)
+        _check_name_and_handler(config)
+        _check_runtime(config.runtime)
+        self._check_sizes(config)
+        self._check_variables(config.variables)
+        _check_tags(config.tags)
+        for entry in config.reach:
+            _check_reach(entry, config.reach)
+        for entry in config.permissions:
+            _check_permission(entry)
+
+    def _check_sizes(self, config: FunctionConfig) -> None:
+        limits = self._limits
+        _within("MemorySize", config.memory_mb, limits.memory_min_mb, limits.memory_max_mb)
+        _within("Timeout", config.timeout_s, 1, limits.timeout_s)
+        _within("EphemeralStorage.Size", config.tmp_mb, limits.tmp_min_mb, limits.tmp_max_mb)
+        _within("max_concurrency", config.max_concurrency, 1, limits.concurrency)
+        keep = config.keep_alive_s
+        if keep is not None and not (0 <= keep <= 86_400):
+            raise InvalidValue(f"keep_alive_s is {keep}: write seconds between 0 and 86400, or leave it out.")
+
+    def _check_variables(self, variables: Mapping[str, str]) -> None:
+        prefix = (
+            "Lambda was unable to configure your environment variables because the environment variables you have "
+            "provided "
+        )
+        reserved = [name for name in variables if name in RESERVED]
+        if reserved:
+            raise InvalidValue(
+                f"{prefix}contains reserved keys that are currently not supported for modification. "
+                f"Reserved keys: {', '.join(reserved)}"
+            )
+        for name, value in variables.items():
+            _check_variable(name, value)
+        measured = json.dumps(dict(variables), separators=(",", ":"), ensure_ascii=False)
+        if len(measured.encode()) > self._limits.environment:
+            size = f"{self._limits.environment // 1024}KB"
+            raise InvalidValue(f"{prefix}exceeded the {size} limit. String measured: {measured}")
+
+
+def _refuse_unknown(values: Mapping[str, Any], known: set[str]) -> None:
+    unknown = sorted(values.keys() - known)
+    if unknown:
+        raise InvalidValue(f"{', '.join(unknown)} cannot be set. What can: {', '.join(sorted(known))}.")
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
+        raise InvalidValue(f"{name} is a list of texts, not {value!r}.")
+    return tuple(value)
+
+
+def _isolation(value: Any) -> Isolation:
+    try:
+        return Isolation(value)
+    except ValueError:
+        raise InvalidValue(f"isolation is one of {', '.join(Isolation)}, not {value!r}.") from None
+
+
+def _check_types(config: FunctionConfig) -> None:
+    checks: list[tuple[tuple[str, ...], Callable[[Any], bool], str]] = [
+        (_TEXTS, _is_text, "a text"),
+        (_NUMBERS, lambda value: type(value) is int, "a whole number"),
+        (("variables", "tags"), _is_text_mapping, "a table of texts"),
+        (("source_builds",), lambda value: isinstance(value, bool), "true or false"),
+        (("keep_alive_s",), _is_seconds, "a number of seconds"),
+    ]
+    for names, fits, wanted in checks:
+        for name in names:
+            value = getattr(config, name)
+            if not fits(value):
+                raise InvalidValue(f"{name} is {wanted}, not {value!r}.")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and _storable(value)
+
+
+def _is_text_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(_is_text(key) and _is_text(text) for key, text in value.items())
+
+
+def _is_seconds(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value))
+
+
+def _storable(text: str) -> bool:
+    """Whether the text is Unicode: JSON can carry half a surrogate pair, nothing else can."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text) if not text.isascii() else True
+
+
+def _check_name_and_handler(config: FunctionConfig) -> None:
+    if not is_function_name(config.name):
+        raise InvalidValue(f"{config.name!r} is not a function's name: letters, digits, - and _, 64 at most.")
+    if _HANDLER.fullmatch(config.handler) is None:
+        raise InvalidValue(
+            f"Value '{config.handler}' at 'handler' failed to satisfy constraint: write MODULE.FUNCTION, such as "
+            "app.lambda_handler, without spaces and with 128 characters at most"
+        )
+    if len(config.description) > 256:
+        raise InvalidValue("description is longer than 256 characters.")
+    if config.architecture not in ("x86_64", "arm64"):
+        raise InvalidValue(f"architecture is x86_64 or arm64, not {config.architecture!r}.")
+
+
+def _check_runtime(runtime: str) -> None:
+    if runtime in RUNTIMES:
+        return
+    if runtime in DEPRECATED:
+        raise InvalidValue(
+            f"The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions. "
+            "We recommend you use a supported runtime while creating or updating functions. "
+            f"Supported here: {', '.join(RUNTIMES)}."
+        )
+    raise InvalidValue(
+        f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: "
+        f"[{', '.join(RUNTIMES)}] or be a valid ARN"
+    )
+
+
+def _within(name: str, value: int, least: int, most: int) -> None:
+    if value < least:
+        raise InvalidValue(
+            f"'{name}' value failed to satisfy constraint: Member must have value greater than or equal to {least}"
+        )
+    if value > most:
+        raise InvalidValue(
+            f"'{name}' value failed to satisfy constraint: Member must have value less than or equal to {most}"
+        )
+
+
+def _check_variable(name: str, value: str) -> None:
+    if _VARIABLE.fullmatch(name) is None:
+        raise InvalidValue(
+            f"The environment variable {name!r} cannot be set: a name begins with a letter, and goes on with at least "
+            "one letter, digit or _."
+        )
+    if "\0" in value:
+        raise InvalidValue(f"The environment variable {name} holds a NUL character, which no environment can carry.")
+
+
+def _check_tags(tags: Mapping[str, str]) -> None:
+    if len(tags) > _MOST_TAGS:
+        raise InvalidValue(f"{len(tags)} tags are more than the {_MOST_TAGS} a function may have.")
+    for key, value in tags.items():
+        if not 1 <= len(key) <= 128 or len(value) > 256:
+            raise InvalidValue(f"The tag {key[:128]!r} is too long: 128 characters for a key, 256 for a value.")
+
+
+def _check_reach(entry: str, among: tuple[str, ...]) -> None:
+    if entry == "*":
+        return
+    match = _REACH.fullmatch(entry)
+    if match is None or _HOST.fullmatch(match["host"]) is None or not 1 <= int(match["port"]) <= 65_535:
+        scheme, mark, rest = entry.partition("://")
+        meant = rest.partition("/")[0] if mark else "api.example.com"
+        if ":" not in meant:
+            meant += ":80" if scheme == "http" else ":443"
+        raise InvalidValue(f"reach holds {entry!r}: write HOST:PORT, such as {meant}, or * for the whole web.")
+    if among.count(entry) > 1:
+        raise InvalidValue(f"reach holds {entry!r} twice.")
+
+
+def _check_permission(entry: str) -> None:
+    if _PERMISSION.fullmatch(entry) is None:
+        raise InvalidValue(
+            f"permissions holds {entry!r}: write SERVICE:ACTION, SERVICE:* or *, each with /NAME behind it to allow it "
+            "on one resource only, such as lambda:InvokeFunction/resize."
+        )

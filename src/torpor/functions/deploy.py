@@ -1,0 +1,289 @@
+"""Deploy functions: check, store, build in the background, and let the new take over from the old."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+
+from torpor.core.errors import Conflict, InvalidValue, PreconditionFailed, TorporError
+from torpor.core.function import Bundle, Environment, Function, FunctionConfig, State
+from torpor.functions import lifecycle
+from torpor.functions.catalog import Catalog
+from torpor.functions.config_rules import ConfigRules
+from torpor.functions.gate import Gate
+from torpor.functions.ports import CodeStore, EnvironmentStore, Logs, Runner
+from torpor.functions.revisions import Revisions, key_of
+from torpor.store.function_table import FunctionRecord, Serving
+
+_T = TypeVar("_T")
+_log = structlog.get_logger(__name__)
+_LINGER_S = 60.0  # beyond its timeout, how long an invocation of a retired revision may still need its files
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """What instances may still run for a while; `until` on the monotonic clock."""
+
+    serving: Serving
+    until: float
+
+
+class Deployer:
+    """Changes functions. At most `builds` environments are built at a time; the others wait as Pending."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        bundles: CodeStore,
+        environments: EnvironmentStore,
+        node: Runner,
+        logs: Logs,
+        revisions: Revisions,
+        rules: ConfigRules,
+        builds: int = 2,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._catalog = catalog
+        self._bundles = bundles
+        self._environments = environments
+        self._node = node
+        self._logs = logs
+        self._revisions = revisions
+        self._rules = rules
+        self._slots = asyncio.Semaphore(builds)
+        self._clock = clock
+        self._builds: dict[str, asyncio.Task[None]] = {}
+        self._commits: set[asyncio.Task[Any]] = set()
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._retired: list[Retired] = []
+        self._closed = False
+        self.code_gate = Gate()  # shared between a bundle's `add` and the catalog
+        self.environment_gate = Gate()  # shared between an environment's `ensure` and the catalog
+
+    async def create(self, config: FunctionConfig, archive: bytes | Path, *, publish: bool = False) -> Function:
+        """Store a new function and begin to build it: it is Pending. Raises Conflict when its name is taken."""
+        _refuse_publish(publish)
+        self._rules.check(config)
+        if self._catalog.find(config.name) is not None:
+            raise Conflict(f"Function already exist: {config.name}")
+        async with self.code_gate.shared():
+            bundle = await self._bundles.add(archive)
+            return await self._commit(self._catalog.add(lifecycle.created(config, bundle)))
+
+    async def update_code(
+        self,
+        name: str,
+        archive: bytes | Path,
+        revision_id: str | None = None,
+        dry_run: bool = False,  # noqa: FBT001, FBT002 - Lambda's own parameter, given by name
+        *,
+        architecture: str | None = None,
+        publish: bool = False,
+    ) -> Function:
+        """Store new code and begin to build it; the old serves until that is done.
+
+        Raises FunctionNotFound, PreconditionFailed, and Conflict while another change is being built. With `dry_run`
+        everything is checked, and what the function would be is returned.
+        """
+        _refuse_publish(publish)
+        self._changeable(name, revision_id)
+        async with self.code_gate.shared():
+            bundle = await self._bundles.add(archive)
+            record = self._changeable(name, revision_id)
+            changes = {} if architecture is None else {"architecture": architecture}
+            config = self._rules.evolve(record.function.config, changes)
+            if dry_run:
+                return record.function.evolve(config=config, bundle=bundle)
+            return await self._commit(self._catalog.replace(record, lifecycle.updating(record, config, bundle)))
+
+    async def update_config(self, name: str, changes: Mapping[str, Any], revision_id: str | None = None) -> Function:
+        """Change the given fields of the function's configuration; otherwise like `update_code`."""
+        record = self._changeable(name, revision_id)
+        config = self._rules.evolve(record.function.config, changes)
+        return await self._commit(self._catalog.replace(record, lifecycle.updating(record, config)))
+
+    async def put(self, config: FunctionConfig, archive: bytes | Path) -> Function:
+        """Create the function, or give it this code and configuration; an unfinished build is replaced."""
+        self._rules.check(config)
+        async with self.code_gate.shared():
+            bundle = await self._bundles.add(archive)
+            return await self._commit(self._put(config, bundle))
+
+    async def delete(self, name: str) -> None:
+        """Remove the function, its URL and its log; running invocations end. Raises FunctionNotFound."""
+        await self._finish(self._delete(name))
+
+    async def wait_settled(self, name: str, timeout_s: float | None = None) -> Function:
+        """The function, once nothing is being built for it, or when the time is up. Raises FunctionNotFound."""
+        now = asyncio.get_running_loop().time
+        deadline = None if timeout_s is None else now() + timeout_s
+        while not lifecycle.is_settled(function := self._catalog.get(name)):
+            build = self._builds.get(name)
+            left = None if deadline is None else deadline - now()
+            if build is None or (left is not None and left <= 0):
+                return function
+            await asyncio.wait({build}, timeout=left)
+        return function
+
+    def resume(self) -> int:
+        """Begin again what a stopped server left unbuilt; returns how many builds."""
+        unsettled = [record for record in self._catalog.records() if not lifecycle.is_settled(record.function)]
+        for record in unsettled:
+            self._begin(record)
+        return len(unsettled)
+
+    def retired(self) -> tuple[Serving, ...]:
+        """What instances of replaced or deleted functions may still be running."""
+        now = self._clock()
+        self._retired = [entry for entry in self._retired if entry.until > now]
+        return tuple(entry.serving for entry in self._retired)
+
+    async def close(self) -> None:
+        """Stop all builds; the next server resumes them. No change may be asked for any more."""
+        self._closed = True
+        for task in [*self._builds.values(), *self._retiring]:
+            task.cancel()
+        while tasks := self._commits | self._retiring | set(self._builds.values()):
+            await asyncio.wait(tasks)
+
+    def _changeable(self, name: str, revision_id: str | None) -> FunctionRecord:
+        record = self._catalog.record(name)
+        if not lifecycle.is_settled(record.function):
+            if record.function.state is State.PENDING:
+                raise Conflict(
+                    "The operation cannot be performed at this time. The function is currently in the following "
+                    "state: Pending"
+                )
+            raise self._catalog.update_in_progress(name)
+        if revision_id is not None and revision_id != record.function.revision_id:
+            raise PreconditionFailed(
+                "The RevisionId provided does not match the latest RevisionId. Call the GetFunction/GetAlias API to "
+                "retrieve the latest RevisionId"
+            )
+        return record
+
+    async def _put(self, config: FunctionConfig, bundle: Bundle) -> FunctionRecord:
+        while True:  # somebody else may create, change or delete it between the look and the write
+            record = self._catalog.find(config.name)
+            try:
+                if record is None:
+                    return await self._catalog.add(lifecycle.created(config, bundle))
+                return await self._catalog.replace(record, lifecycle.updating(record, config, bundle))
+            except Conflict:
+                if self._catalog.find(config.name) is record:
+                    raise
+
+    async def _commit(self, change: Coroutine[Any, Any, FunctionRecord]) -> Function:
+        async def commit() -> Function:
+            return self._begin(await change)
+
+        return await self._finish(commit())
+
+    async def _delete(self, name: str) -> None:
+        removed = await self._catalog.remove(name)
+        self._stop_build(name)
+        self._revisions.forget(name)
+        if removed.serving is not None:
+            self._retire(removed.serving)
+        try:
+            await self._logs.delete(name)
+        except TorporError as error:  # the function is gone all the same; collecting garbage tries again
+            _log.warning("a log stays", action="function.log_left", function=name, reason=error.message)
+        _log.info("function deleted", action="function.deleted", function=name)
+
+    def _begin(self, record: FunctionRecord) -> Function:
+        name = record.name
+        self._stop_build(name)
+        if not self._closed:
+            build = asyncio.create_task(self._build(record), name=f"build-{name}")
+            self._builds[name] = build
+            build.add_done_callback(partial(self._built, name))
+        return record.function
+
+    def _built(self, name: str, build: asyncio.Task[None]) -> None:
+        if self._builds.get(name) is build:
+            del self._builds[name]
+        _report_crash("deploy.lost", build)
+
+    def _stop_build(self, name: str) -> None:
+        build = self._builds.pop(name, None)
+        if build is not None:
+            build.cancel()
+            self._commits.add(build)  # `close` waits for it
+            build.add_done_callback(self._commits.discard)
+
+    async def _build(self, record: FunctionRecord) -> None:
+        try:
+            await self._build_and_take_over(record)
+        except Exception as error:
+            if self._superseded(record):
+                return
+            _report_failure(record.name, error)
+            try:
+                await self._catalog.replace(record, lifecycle.failed(record, error))
+            except Conflict:
+                return  # superseded while that was written
+
+    async def _build_and_take_over(self, record: FunctionRecord) -> None:
+        environment = record.function.environment
+        if environment is not None:  # only settings changed, and the catalog keeps it from being collected
+            await self._finish(self._take_over(record, environment))
+            return
+        config = record.function.config
+        async with self._slots, self.environment_gate.shared():
+            code_dir = await self._bundles.extract(record.function.bundle)
+            environment = await self._environments.ensure(
+                code_dir, runtime=config.runtime, source_builds=config.source_builds
+            )
+            await self._finish(self._take_over(record, environment))
+
+    async def _take_over(self, old: FunctionRecord, environment: Environment) -> None:
+        """The new revision is what the next invocation finds; then the old one may go."""
+        new = await self._catalog.replace(old, lifecycle.succeeded(old, environment))
+        _log.info("function built", action="deploy.done", function=new.name)
+        if old.serving is not None and new.serving is not None and key_of(old.serving) != key_of(new.serving):
+            self._retire(old.serving)
+
+    def _retire(self, serving: Serving) -> None:
+        self._retired.append(Retired(serving, self._clock() + serving.config.timeout_s + _LINGER_S))
+        task = asyncio.create_task(self._node.retire(key_of(serving)), name=f"retire-{serving.config.name}")
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+        task.add_done_callback(partial(_report_crash, "deploy.retire_failed"))
+
+    def _superseded(self, record: FunctionRecord) -> bool:
+        return self._catalog.find(record.name) is not record
+
+    async def _finish(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """What has begun to be stored is finished, even when who asked for it has gone."""
+        task = asyncio.create_task(work)
+        self._commits.add(task)
+        task.add_done_callback(self._commits.discard)
+        return await asyncio.shield(task)
+
+
+def _refuse_publish(publish: bool) -> None:  # noqa: FBT001 - a check of the flag itself
+    if publish:
+        raise InvalidValue(
+            "Publish is not supported yet: leave it out, and invoke the function without a qualifier or as $LATEST."
+        )
+
+
+def _report_failure(name: str, error: Exception) -> None:
+    if isinstance(error, TorporError):
+        _log.warning("build failed", action="deploy.failed", function=name, reason=error.message)
+    else:
+        _log.error("build failed", action="deploy.failed", function=name, exc_info=error)
+
+
+def _report_crash(action: str, task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("a background task failed", action=action, task=task.get_name(), exc_info=error)

@@ -1,0 +1,129 @@
+"""Invoke a function: from its name to its revision, to the node, and into the ledger. Everything here is in memory."""
+
+from __future__ import annotations
+
+import msgspec
+
+from torpor.core.arn import LATEST, FunctionRef
+from torpor.core.errors import AccessDenied, FunctionNotFound, InvalidRequestContent, NotInvocable, RequestTooLarge
+from torpor.core.function import FunctionUrl, Revision, State
+from torpor.core.identity import Kind, Principal
+from torpor.core.invocation import Invocation, Outcome
+from torpor.core.limits import Limits
+from torpor.functions.catalog import Catalog
+from torpor.functions.ports import Runner, UsageBook
+from torpor.functions.revisions import Revisions
+from torpor.store.function_table import FunctionRecord, Serving
+
+ACTION = "lambda:InvokeFunction"
+_syntax = msgspec.json.Decoder(msgspec.Raw)  # checks the syntax without making objects
+
+
+class Invoker:
+    """Admits, runs and records invocations."""
+
+    def __init__(
+        self, catalog: Catalog, revisions: Revisions, node: Runner, ledger: UsageBook, limits: Limits | None = None
+    ) -> None:
+        self._catalog = catalog
+        self._revisions = revisions
+        self._node = node
+        self._ledger = ledger
+        self._limits = limits or Limits()
+
+    async def invoke(
+        self,
+        ref: FunctionRef,
+        payload: bytes,
+        *,
+        principal: Principal,
+        request_id: str,
+        client_context: str | None = None,
+        want_log: bool = False,
+        trace_id: str = "",
+    ) -> Outcome:
+        """Run the function with `payload`, JSON bytes, and wait for how it ends; an empty payload is the event `{}`.
+
+        Raises AccessDenied, FunctionNotFound, NotInvocable, RequestTooLarge, InvalidRequestContent; and, from the
+        node, Throttled and StartFailed.
+        """
+        record, serving = self._admit(ref, principal)
+        event = self._event(payload)
+        revision = self._revisions.made(record) or await self._revisions.make(record, serving)
+        outcome = await self._run(
+            revision,
+            Invocation(
+                payload=event,
+                request_id=request_id,
+                client_context=client_context,
+                trace_id=trace_id,
+                want_log=want_log,
+                qualifier=ref.qualifier,
+            ),
+        )
+        self._ledger.record(outcome.usage)
+        return outcome
+
+    def check(self, ref: FunctionRef, principal: Principal) -> None:
+        """Raise what an invocation would raise before it runs: Lambda's DryRun."""
+        self._admit(ref, principal)
+
+    async def _run(self, revision: Revision, invocation: Invocation) -> Outcome:
+        return await self._node.invoke(revision, invocation)
+
+    def _admit(self, ref: FunctionRef, principal: Principal) -> tuple[FunctionRecord, Serving]:
+        if principal.kind is not Kind.OWNER:
+            self._authorize(ref, principal)
+        record = self._catalog.find(ref.name)
+        if record is None or ref.qualifier not in (None, LATEST):
+            arn = self._catalog.home.function_arn(ref.name, ref.qualifier or LATEST)
+            raise FunctionNotFound(f"Function not found: {arn}")
+        if record.serving is None:
+            raise not_invocable(record)
+        return record, record.serving
+
+    def _authorize(self, ref: FunctionRef, principal: Principal) -> None:
+        if principal.allows(ACTION, ref.name):
+            return
+        if principal.kind is Kind.ANONYMOUS and is_public(self._catalog.url(ref.name)):
+            return
+        who = principal.arn or "anonymous"
+        arn = self._catalog.home.function_arn(ref.name)
+        raise AccessDenied(
+            f"User: {who} is not authorized to perform: {ACTION} on resource: {arn} because no identity-based policy "
+            f"allows the {ACTION} action"
+        )
+
+    def _event(self, payload: bytes) -> bytes:
+        if not payload:
+            return b"{}"
+        if len(payload) > self._limits.sync_payload:
+            raise RequestTooLarge(
+                f"Request must be smaller than {self._limits.sync_payload} bytes for the InvokeFunction operation"
+            )
+        try:
+            _syntax.decode(payload)
+            if not payload.isascii():
+                payload.decode()
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidRequestContent(
+                f"Could not parse request body into json: Could not parse payload into json: {error}"
+            ) from error
+        return payload
+
+
+def is_public(url: FunctionUrl | None) -> bool:
+    """Whether anybody may call the function over HTTP."""
+    return url is not None and url.auth == "NONE"
+
+
+def not_invocable(record: FunctionRecord) -> NotInvocable:
+    """What an invocation of a function answers that was never built."""
+    function = record.function
+    message = (
+        "The operation cannot be performed at this time. The function is currently in the following state: "
+        f"{function.state.value}"
+    )
+    if function.state is State.FAILED:
+        message += f". {function.state_reason}"
+    return NotInvocable(message)

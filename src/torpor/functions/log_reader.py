@@ -1,0 +1,35 @@
+"""Read and follow what a function printed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from torpor.functions.catalog import Catalog
+from torpor.functions.ports import Logs
+from torpor.store.log_files import LogLine
+
+_MOST_LINES = 100_000
+
+
+class LogReader:
+    """The logs of functions that exist."""
+
+    def __init__(self, catalog: Catalog, logs: Logs) -> None:
+        self._catalog = catalog
+        self._logs = logs
+
+    async def read(
+        self, name: str, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000
+    ) -> list[LogLine]:
+        """The newest `limit` lines that match, oldest first. Raises FunctionNotFound."""
+        self._catalog.get(name)
+        most = max(0, min(limit, _MOST_LINES))
+        return await self._logs.read(name, since_ms=since_ms, request_id=request_id, limit=most)
+
+    def follow(
+        self, name: str, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000
+    ) -> AsyncIterator[LogLine]:
+        """What `read` gives, then every line as it comes. Raises FunctionNotFound at once."""
+        self._catalog.get(name)
+        most = max(0, min(limit, _MOST_LINES))
+        return self._logs.follow(name, since_ms=since_ms, request_id=request_id, limit=most)

@@ -1,0 +1,45 @@
+"""The immutable revision that a function's invocations run at this moment."""
+
+from __future__ import annotations
+
+from torpor.core.arn import LATEST, Home
+from torpor.core.function import Revision, revision_key
+from torpor.functions.ports import CodeStore
+from torpor.store.function_table import FunctionRecord, Serving
+
+
+class Revisions:
+    """Makes a function's revision once, at its first use: ten thousand idle functions have none."""
+
+    def __init__(self, bundles: CodeStore, home: Home) -> None:
+        self._bundles = bundles
+        self._home = home
+        self._made: dict[str, tuple[Serving, Revision]] = {}
+
+    def made(self, record: FunctionRecord) -> Revision | None:
+        """The revision, if it was made before and still is the one that serves."""
+        made = self._made.get(record.name)
+        return made[1] if made is not None and made[0] is record.serving else None
+
+    async def make(self, record: FunctionRecord, serving: Serving) -> Revision:
+        """The revision; its code is unpacked again where that got lost."""
+        code_dir = await self._bundles.extract(serving.bundle)
+        revision = Revision(
+            arn=self._home.function_arn(record.name),
+            version=LATEST,
+            config=serving.config,
+            bundle=serving.bundle,
+            code_dir=str(code_dir),
+            environment=serving.environment,
+            key=key_of(serving),
+        )
+        self._made[record.name] = (serving, revision)
+        return revision
+
+    def forget(self, name: str) -> None:
+        self._made.pop(name, None)
+
+
+def key_of(serving: Serving) -> str:
+    """The key of the revision that `serving` stands for."""
+    return revision_key(serving.config, serving.bundle, serving.environment, LATEST)
