@@ -6,8 +6,6 @@ import contextlib
 import json
 import os
 import platform
-import selectors
-import signal
 import socket
 import statistics
 import subprocess
@@ -15,12 +13,12 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torpor.testing.serving import RunningServer
+
 HERE = Path(__file__).parent
-BIN = Path(sys.executable).parent
 
 
 class BenchFailed(Exception):
@@ -63,40 +61,18 @@ class Connection:
         self._socket.close()
 
 
-@dataclass(frozen=True)
-class Torpor:
-    """A running `torpor up`."""
-
-    port: int
-    data: Path
-
-    def run(self, *arguments: str) -> None:
-        variables = {**os.environ, "TORPOR_DATA": str(self.data)}
-        done = subprocess.run(
-            [BIN / "torpor", *arguments], env=variables, capture_output=True, text=True, timeout=900, check=False
-        )
-        if done.returncode:
-            raise BenchFailed(f"torpor {' '.join(arguments)}: {done.stdout}{done.stderr}")
-
-    def describe(self, function: str) -> Any:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/_torpor/functions/{function}")
-        request.add_header("authorization", f"Bearer {json.loads((self.data / 'key.json').read_text())['token']}")
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
-
-    def wait_asleep(self, function: str) -> None:
-        """Until no instance of it is there."""
-        wait_until(lambda: sum(self.describe(function)["instances"].values()) == 0, f"{function} does not fall asleep")
+def describe(server: RunningServer, function: str) -> Any:
+    """What the server says of a function."""
+    request = urllib.request.Request(f"{server.url}/_torpor/functions/{function}")
+    request.add_header("authorization", f"Bearer {json.loads((server.data / 'key.json').read_text())['token']}")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
 
 
-@contextlib.contextmanager
-def torpor(folder: Path, **settings: str) -> Iterator[Torpor]:
-    """`torpor up` without authentication, as the peers have none."""
-    variables = {f"TORPOR_{name.upper()}": value for name, value in settings.items()}
-    data = folder / "data"
-    command = [str(BIN / "torpor"), "up", "--port", "0", "--data", str(data), "--auth", "off"]
-    with _running(command, folder / "up.log", variables) as process:
-        yield Torpor(int(_ready_line(process, folder / "up.log").rpartition(":")[2]), data)
+def wait_asleep(server: RunningServer, function: str) -> None:
+    """Until no instance of it is there."""
+    asleep = lambda: sum(describe(server, function)["instances"].values()) == 0  # noqa: E731 — a condition, not a name
+    wait_until(asleep, f"{function} does not fall asleep")
 
 
 @contextlib.contextmanager
@@ -106,37 +82,18 @@ def bare_uvicorn(folder: Path) -> Iterator[int]:
         port = int(probe.getsockname()[1])
     command = [sys.executable, "-m", "uvicorn", "bare:app", "--app-dir", str(HERE), "--port", str(port)]
     command += ["--log-level", "error", "--no-access-log", "--loop", "uvloop", "--http", "httptools"]
-    with _running(command, folder / "uvicorn.log", {}):
+    with (folder / "uvicorn.log").open("wb") as log:
+        process = subprocess.Popen(command, stderr=log)
+    try:
         wait_until(lambda: _answers(port), "uvicorn does not answer")
         yield port
-
-
-@contextlib.contextmanager
-def _running(command: list[str], log: Path, variables: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as sink:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sink, env={**os.environ, **variables})
-    try:
-        yield process
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         try:
-            process.wait(40)
+            process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if process.stdout:
-            process.stdout.close()
-
-
-def _ready_line(process: subprocess.Popen[bytes], log: Path) -> str:
-    if process.stdout is None:
-        raise BenchFailed("no pipe to read from")
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        line = process.stdout.readline().decode() if selector.select(60) else ""
-    if not line.startswith("ready "):
-        raise BenchFailed(f"torpor up: {line!r} {log.read_text(errors='replace')}")
-    return line.strip()
 
 
 def _answers(port: int) -> bool:

@@ -16,12 +16,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from harness import BenchFailed, Connection, Torpor, bare_uvicorn, machine, quantiles, torpor
+from harness import BenchFailed, Connection, bare_uvicorn, machine, quantiles, wait_asleep
+
+from torpor.testing.serving import RunningServer, running_server
 
 ROOT = Path(__file__).parents[1]
 EVENT = b'{"hello": "world"}'
 ROUNDS = 10
-KEEP_ALIVE_S = "0.3"
+KEEP_ALIVE_S = 0.3
 
 
 def warm_in_turn(calls: dict[str, tuple[int, str, bytes]], count: int) -> dict[str, list[float]]:
@@ -41,11 +43,11 @@ def warm_in_turn(calls: dict[str, tuple[int, str, bytes]], count: int) -> dict[s
     return samples
 
 
-def cold(server: Torpor, function: str, body: bytes, count: int) -> tuple[list[float], str]:
+def cold(server: RunningServer, function: str, body: bytes, count: int) -> tuple[list[float], str]:
     """Milliseconds of first calls, each after the function fell asleep, and the depth that they started from."""
     samples, depth = [], ""
     for _ in range(count):
-        server.wait_asleep(function)
+        wait_asleep(server, function)
         with contextlib.closing(Connection(server.port, "POST", f"/fn/{function}/", body)) as connection:
             elapsed, headers, _ = connection.call()
         depth = headers["x-torpor-start"]
@@ -57,9 +59,9 @@ def cold(server: Torpor, function: str, body: bytes, count: int) -> tuple[list[f
 
 def measure(folder: Path, warm_count: int, cold_count: int) -> dict[str, Any]:
     table = (ROOT / "examples/regression/diabetes.json").read_bytes()
-    with torpor(folder, keep_alive_s=KEEP_ALIVE_S) as server, bare_uvicorn(folder) as bare:
+    with running_server(folder, "--auth", "off", keep_alive_s=KEEP_ALIVE_S) as server, bare_uvicorn(folder) as bare:
         for function in ("echo", "regression"):
-            server.run("deploy", str(ROOT / "examples" / function), "--public")
+            server.torpor("deploy", ROOT / "examples" / function, "--public")
         figures: dict[str, Any] = {}
         for function, body in (("echo", EVENT), ("regression", table)):
             samples, depth = cold(server, function, body, cold_count)

@@ -10,24 +10,21 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
-import selectors
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from footprint import Footprint, adopt_orphans, descendants, take_footprint
 
+from torpor.testing.serving import CommandFailed, RunningServer, ServerFailed, running_server
+
 EXAMPLE = Path(__file__).parents[1] / "examples" / "regression"
-TORPOR = str(Path(sys.executable).with_name("torpor"))
 KEEP_ALIVE_S = 2.0  # the default is 60; a demo should not make anyone wait that long for sleep
 WARM_CALLS = 20
 WHOLE_DEMO_BOUND_S = 900
@@ -35,32 +32,6 @@ WHOLE_DEMO_BOUND_S = 900
 
 class DemoFailed(Exception):
     """A step did not do what it should."""
-
-
-@dataclass(frozen=True)
-class Server:
-    process: subprocess.Popen[bytes]
-    url: str
-    data: Path
-
-    def torpor(self, *arguments: str) -> str:
-        """Run a command of torpor's against this server and return what it prints."""
-        variables = {**os.environ, "TORPOR_DATA": str(self.data), "TORPOR_URL": self.url, "COLUMNS": "110"}
-        done = subprocess.run(
-            [TORPOR, *arguments], env=variables, capture_output=True, text=True, timeout=600, check=False
-        )
-        if done.returncode:
-            raise DemoFailed(
-                f"`torpor {' '.join(arguments)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}"
-            )
-        return done.stdout
-
-    def ask(self, *arguments: str) -> Any:
-        return json.loads(self.torpor(*arguments, "--json"))
-
-    def instances(self) -> int:
-        now = self.ask("describe", "regression")["instances"]
-        return int(now["idle"]) + int(now["busy"])
 
 
 @dataclass(frozen=True)
@@ -79,48 +50,13 @@ class Call:
         return float(self.headers[f"x-torpor-{name}"])
 
 
-@contextlib.contextmanager
-def running_server(folder: Path) -> Iterator[Server]:
-    """`torpor up` on a free port; whatever happens, it has ended afterwards."""
-    data, errors = folder / "data", folder / "up.log"
-    variables = {**os.environ, "TORPOR_KEEP_ALIVE_S": str(KEEP_ALIVE_S)}
-    command = [TORPOR, "up", "--port", "0", "--data", str(data)]
-    with errors.open("wb") as sink:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sink, env=variables)
-    try:
-        yield Server(process, _wait_ready(process, errors), data)
-    except BaseException:
-        print(f"\n`torpor up` wrote:\n{errors.read_text(errors='replace')[-4000:]}", file=sys.stderr)
-        raise
-    finally:
-        _end(process)
+def ask(server: RunningServer, *arguments: str) -> Any:
+    return json.loads(server.torpor(*arguments, "--json"))
 
 
-def _wait_ready(process: subprocess.Popen[bytes], errors: Path) -> str:
-    if process.stdout is None:
-        raise DemoFailed("no pipe to read from")
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        line = process.stdout.readline().decode() if selector.select(60) else ""
-    word, _, url = line.strip().partition(" ")
-    if word != "ready":
-        raise DemoFailed(
-            f"`torpor up` did not get ready within a minute: {line!r} {errors.read_text(errors='replace')}"
-        )
-    return url
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(40)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        raise DemoFailed("the server did not leave within 40 s of SIGTERM, and was killed") from None
-    finally:
-        if process.stdout:
-            process.stdout.close()
+def instances(server: RunningServer) -> int:
+    now = ask(server, "describe", "regression")["instances"]
+    return int(now["idle"]) + int(now["busy"])
 
 
 def post(connection: http.client.HTTPConnection, path: str, table: bytes) -> Call:
@@ -166,15 +102,15 @@ def show(step: str, call: Call, latency_ms: float) -> None:
     )
 
 
-def deploy(server: Server) -> str:
+def deploy(server: RunningServer) -> str:
     """Deploy the example with a public address; returns the path to post to."""
     began = time.monotonic()
-    server.torpor("deploy", str(EXAMPLE), "--public")
+    server.torpor("deploy", EXAMPLE, "--public")
     say(
         "deploy",
         f"regression is active after {time.monotonic() - began:.1f} s: dependencies resolved, locked, installed",
     )
-    wait_until("no instance before the first call", lambda: server.instances() == 0, 30)
+    wait_until("no instance before the first call", lambda: instances(server) == 0, 30)
     return "/fn/regression/"
 
 
@@ -195,9 +131,9 @@ def call_cold_and_warm(connection: http.client.HTTPConnection, path: str) -> Non
     show("warm", warm[-1], statistics.median(call.latency_ms for call in warm))
 
 
-def sleep_and_wake(server: Server, connection: http.client.HTTPConnection, path: str) -> None:
+def sleep_and_wake(server: RunningServer, connection: http.client.HTTPConnection, path: str) -> None:
     awake = len(descendants(server.process.pid))
-    waited = wait_until("scaled to zero", lambda: server.instances() == 0, KEEP_ALIVE_S + 30)
+    waited = wait_until("scaled to zero", lambda: instances(server) == 0, KEEP_ALIVE_S + 30)
     asleep = len(descendants(server.process.pid))
     show("woken", woken := post(connection, path, (EXAMPLE / "diabetes.json").read_bytes()), woken.latency_ms)
     if woken.start == "warm":
@@ -209,9 +145,9 @@ def sleep_and_wake(server: Server, connection: http.client.HTTPConnection, path:
     )
 
 
-def show_usage(server: Server) -> None:
+def show_usage(server: RunningServer) -> None:
     calls = WARM_CALLS + 2
-    wait_until("every call in the ledger", lambda: server.ask("usage")["total"]["invocations"] == calls, 5)
+    wait_until("every call in the ledger", lambda: ask(server, "usage")["total"]["invocations"] == calls, 5)
     print()
     for line in server.torpor("usage").rstrip().splitlines():
         print(f"  {line}")
@@ -219,15 +155,22 @@ def show_usage(server: Server) -> None:
 
 def demonstrate(folder: Path) -> None:
     began = time.monotonic()
-    with running_server(folder) as server:
+    with running_server(folder, keep_alive_s=KEEP_ALIVE_S) as server:
         say("up", f"{server.url} ready after {time.monotonic() - began:.1f} s")
-        path = deploy(server)
-        address = urlsplit(server.url)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=120)
-        with contextlib.closing(connection):
-            call_cold_and_warm(connection, path)
-            sleep_and_wake(server, connection, path)
-        show_usage(server)
+        try:
+            walk(server)
+        except BaseException:
+            print(f"\nThe server wrote:\n{server.log.read_text(errors='replace')[-4000:]}", file=sys.stderr)
+            raise
+
+
+def walk(server: RunningServer) -> None:
+    path = deploy(server)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+    with contextlib.closing(connection):
+        call_cold_and_warm(connection, path)
+        sleep_and_wake(server, connection, path)
+    show_usage(server)
 
 
 def compare(before: Footprint) -> None:
@@ -252,7 +195,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="torpor-demo-") as folder:
             demonstrate(Path(folder))
         compare(before)
-    except (DemoFailed, OSError, KeyError, subprocess.TimeoutExpired, http.client.HTTPException) as error:
+    except (DemoFailed, ServerFailed, CommandFailed, OSError, KeyError, http.client.HTTPException) as error:
         print(f"\ndemo: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0

@@ -2,14 +2,14 @@
 
 import json
 import os
-import selectors
-import signal
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from torpor.testing.serving import running_server
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,37 +44,13 @@ def installed(wheel, tmp_path_factory):
 
 
 @pytest.fixture
-def user(installed, tmp_path):
+def user(installed, tmp_path, monkeypatch):
     """A user's shell: a folder of their own, and nothing of the development environment."""
     (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
     hidden = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"}
     variables = {name: value for name, value in os.environ.items() if name not in hidden}
-    variables |= {"PATH": f"{installed}{os.pathsep}{variables['PATH']}", "TORPOR_DATA": str(tmp_path / "data")}
-    return {"cwd": tmp_path / "work", "env": variables}
-
-
-@pytest.fixture
-def up(installed, user, tmp_path):
-    """`torpor up` from the wheel, ended with the test."""
-    errors = tmp_path / "up.log"
-    with errors.open("wb") as sink:
-        process = subprocess.Popen(
-            [installed / "torpor", "up", "--port", "0"], stdout=subprocess.PIPE, stderr=sink, **user
-        )
-    try:
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            assert selector.select(60), errors.read_text()
-        assert process.stdout.readline().startswith(b"ready http://"), errors.read_text()
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(60)
-        finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
+    return variables | {"PATH": f"{installed}{os.pathsep}{variables['PATH']}"}
 
 
 def test_wheel_holds_what_is_not_code(wheel):
@@ -103,16 +79,14 @@ def test_wheel_holds_every_source_file(wheel):
         assert ours <= set(archive.namelist())
 
 
-def test_a_user_goes_from_up_to_invoke(installed, user, up):
+def test_a_user_goes_from_up_to_invoke(installed, user, tmp_path):
     """`torpor up`, `init sklearn`, `deploy` and `invoke`, from the wheel alone, end in a prediction; then it stops."""
-    torpor = str(installed / "torpor")
-    done([torpor, "init", "sklearn"], **user)
-    done([torpor, "deploy", "regression"], **user)
     rows = [[float(value), 2.0 * value + 1.0] for value in range(40)]
     event = json.dumps({"body": json.dumps(rows)})
-    answer = json.loads(done([torpor, "invoke", "regression", "-d", event], **user))
+    with running_server(tmp_path, program=installed / "torpor", environ=user) as server:
+        server.torpor("init", "sklearn")
+        server.torpor("deploy", "regression")
+        answer = json.loads(server.torpor("invoke", "regression", "-d", event))
     assert answer["statusCode"] == 200, answer
     assert json.loads(answer["body"])["score"] == pytest.approx(1.0)
-    assert json.loads(done([torpor, "usage", "--json"], **user))["total"]["invocations"] >= 0
-    up.send_signal(signal.SIGTERM)
-    assert up.wait(60) == 0
+    assert server.process.returncode == 0
