@@ -1,0 +1,1 @@
+"""What runs inside the sandbox, on the function's own interpreter: standard library and `wire` only."""

@@ -1,0 +1,1 @@
+"""What acts: the process tree, instances and pools; policy decides, this performs."""

@@ -1,0 +1,49 @@
+"""Find and import the user's handler, with Lambda's own error for everything that can be wrong with it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, Callable  # not from collections.abc: that alias fails on 3.9.0 and 3.9.1
+
+from .faults import Fault
+
+Handler = Callable[[Any, Any], Any]
+
+
+def find_handler(text: str) -> Handler:
+    """Import `package.module.function` (slashes are dots, as in Lambda) and return the function. Raises Fault.
+
+    What the module itself raises while it is imported, other than the errors of importing, passes through.
+    """
+    module_name, dot, name = text.rpartition(".")
+    if not dot or not module_name or not name:
+        raise Fault(
+            "Runtime.MalformedHandlerName",
+            f"Bad handler '{text}': not enough values to unpack (expected 2, got 1). "
+            "A handler is written MODULE.FUNCTION, for example lambda_function.lambda_handler",
+        )
+    return _pick(_load(module_name), module_name, name)
+
+
+def _load(module_name: str) -> object:
+    if module_name.partition(".")[0] in sys.builtin_module_names:
+        raise Fault("Runtime.BuiltInModuleConflict", f"Cannot use built-in module {module_name} as a handler module")
+    try:
+        return importlib.import_module(module_name.replace("/", "."))
+    except ImportError as error:
+        raise Fault("Runtime.ImportModuleError", f"Unable to import module '{module_name}': {error}") from error
+    except SyntaxError as error:
+        where = f'  File "{error.filename}" Line {error.lineno}\n    {error.text}'
+        raise Fault(
+            "Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {error}", [where]
+        ) from error
+
+
+def _pick(module: object, module_name: str, name: str) -> Handler:
+    handler = getattr(module, name, None)
+    if handler is None:
+        raise Fault("Runtime.HandlerNotFound", f"Handler '{name}' missing on module '{module_name}'")
+    if not callable(handler):
+        raise Fault("Runtime.HandlerNotFound", f"Handler '{name}' on module '{module_name}' is not callable")
+    return handler  # type: ignore[no-any-return]  # what it takes and returns is the user's matter

@@ -1,0 +1,48 @@
+"""Everything before the first invocation: search path, output, the handler's import, and a report of what it loaded."""
+
+# ruff: noqa: TID252  # relative, since inside a sandbox this package is `_torpor_guest`
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+import time
+
+from ..wire.messages import Ready
+from . import output
+from .handler import Handler, find_handler
+from .settings import GuestSettings
+
+_MAX_REPORTED = 4000  # modules; the report is one bounded frame
+
+
+def initialise(settings: GuestSettings) -> tuple[Handler, Ready]:
+    """Load the handler. What goes wrong passes through: a Fault, or whatever the user's module raised."""
+    output.set_up()
+    _extend_path(settings)
+    before = set(sys.modules)
+    started = time.perf_counter()
+    handler = find_handler(settings.handler)
+    init_ms = (time.perf_counter() - started) * 1000
+    return handler, Ready(init_ms, _loaded(before, settings))
+
+
+def _extend_path(settings: GuestSettings) -> None:
+    """Lambda's order: the code, the layers, the runtime, the interpreter's own library, the environment's packages."""
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    if settings.site_packages and settings.site_packages not in sys.path:
+        site.addsitedir(settings.site_packages)
+    first = [settings.task_root, f"/opt/python/lib/{version}/site-packages", "/opt/python"]
+    sys.path[:] = first + [path for path in sys.path if path not in first]
+
+
+def _loaded(before: set[str], settings: GuestSettings) -> tuple[str, ...]:
+    """Modules that were imported from the interpreter or the environment, in order, never the bundle's own."""
+    own = (settings.task_root + os.sep, "/opt/", "/tmp/")  # noqa: S108  # a prefix to compare with, nothing is written
+    names = []
+    for name, module in list(sys.modules.items()):
+        origin = getattr(getattr(module, "__spec__", None), "origin", None)
+        if name not in before and isinstance(origin, str) and not origin.startswith(own):
+            names.append(name)
+    return tuple(names[:_MAX_REPORTED])

@@ -1,0 +1,23 @@
+"""Where the guest lies on the host, and where a sandbox must see it: for the runtime, never used inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+RUNTIME_DIR = "/var/runtime"
+PROGRAM = RUNTIME_DIR + "/bootstrap.py"
+PACKAGE = RUNTIME_DIR + "/_torpor_guest"
+
+
+def files() -> list[tuple[str, str]]:
+    """Pairs of host path and path in the sandbox, parents first, all to be mounted read-only.
+
+    The guest is mounted as `_torpor_guest`, so that a package `torpor` of the user's own is not shadowed.
+    """
+    here = Path(__file__).absolute().parent
+    return [
+        (str(here / "bootstrap.py"), PROGRAM),
+        (str(here / "package.py"), PACKAGE + "/__init__.py"),
+        (str(here), PACKAGE + "/guest"),
+        (str(here.parent / "wire"), PACKAGE + "/wire"),
+    ]

@@ -1,0 +1,54 @@
+"""Standard output, standard error and `logging`, set up so that a line reaches the log when it is written."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import sys
+import threading
+import time
+
+_FORMAT = "[%(levelname)s]\t%(asctime)s.%(msecs)dZ\t%(aws_request_id)s\t%(message)s"
+_DATE_FORMAT = "%Y-%m-%dT%H:%M:%S"
+
+current = threading.local()  # .request_id: whose work this thread does
+
+
+class _Requests(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.aws_request_id = getattr(current, "request_id", "")
+        return True
+
+
+class _Stdout(logging.StreamHandler):  # type: ignore[type-arg]  # it has no type argument at run time before 3.11
+    """Writes to whatever `sys.stdout` is at the moment, so that a handler which redirects it gets its records too."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> object:  # an attribute there, looked up afresh here
+        return sys.stdout
+
+
+def set_up() -> None:
+    """Make standard output line by line, and give the root logger Lambda's handler and format."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    formatter = logging.Formatter(_FORMAT, _DATE_FORMAT)
+    formatter.converter = time.gmtime
+    handler = _Stdout()
+    handler.setFormatter(formatter)
+    handler.addFilter(_Requests())
+    logging.getLogger().addHandler(handler)
+
+
+def flush() -> None:
+    """Push out what is buffered, before the answer that belongs to it is sent."""
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        # A handler may have closed or replaced its own streams: that is no reason to lose its answer.
+        with contextlib.suppress(Exception):
+            if stream is not None:
+                stream.flush()

@@ -1,0 +1,132 @@
+"""The guest's main program: initialise, then answer invocations until the server hangs up.
+
+Results, errors and descriptors are the user's to break: nothing here tries to survive a handler that closes the
+channel or ends the process. The server sees that, fails the invocation, and starts another instance.
+"""
+
+# ruff: noqa: TID252  # relative, since inside a sandbox this package is `_torpor_guest`
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from ..wire.frames import Frame, Kind
+from ..wire.messages import Call, pack_ready, unpack_call
+from . import faults, marshal, output
+from .channel import Channel, ChannelLost, open_channel
+from .context import LambdaContext
+from .event import wrap
+from .handler import Handler
+from .initialise import initialise
+from .settings import GuestSettings, take_settings
+
+_LOST = 70  # exit status: the channel is gone (EX_SOFTWARE)
+
+
+def main() -> None:
+    """Entry of the program that the sandbox starts; does not return before the server is done with it."""
+    channel = open_channel()
+    settings = take_settings()
+    try:
+        handler = _load(channel, settings)
+        if handler is not None:
+            serve(channel, handler, settings)
+    except ChannelLost:
+        output.flush()
+        os._exit(_LOST)
+
+
+def _load(channel: Channel, settings: GuestSettings) -> Handler | None:
+    try:
+        handler, report = initialise(settings)
+    except Exception as error:
+        described = faults.describe(error, "")
+        faults.log(described)
+        output.flush()
+        channel.send(Kind.INIT_ERROR, 0, faults.encode(described))
+        return None
+    output.flush()
+    channel.send(Kind.READY, 0, pack_ready(report))
+    return handler
+
+
+def serve(channel: Channel, handler: Handler, settings: GuestSettings) -> None:
+    """Answer until the server closes its end or says so."""
+    worker = Worker(channel, handler, settings.max_response)
+    answer = worker.answer if settings.concurrency == 1 else _in_threads(worker, settings.concurrency)
+    while True:
+        frame = channel.receive()
+        if frame is None or frame.kind == Kind.SHUTDOWN:
+            return
+        answer(frame)
+
+
+def _in_threads(worker: Worker, count: int) -> Any:
+    from concurrent.futures import ThreadPoolExecutor  # only revisions that ask for concurrency pay for this import
+
+    pool = ThreadPoolExecutor(count, thread_name_prefix="invocation")
+
+    def answer(frame: Frame) -> None:
+        pool.submit(worker.answer_or_leave, frame)
+
+    return answer
+
+
+class Worker:
+    """Runs the handler for one frame at a time per thread. `max_response` in bytes."""
+
+    def __init__(self, channel: Channel, handler: Handler, max_response: int) -> None:
+        self._channel = channel
+        self._handler = handler
+        self._max_response = max_response
+        self._pid = os.getpid()
+
+    def answer(self, frame: Frame) -> None:
+        """Run the handler and send what came of it. SystemExit and its like pass: they end the process."""
+        call, payload = unpack_call(frame.payload)
+        output.current.request_id = call.request_id
+        _set_trace(call.trace_id)
+        kind, answer = self._run(call, payload)
+        output.flush()
+        if os.getpid() != self._pid:
+            os._exit(0)  # a child that the handler forked and let return: the answer is its parent's to give
+        self._channel.send(kind, frame.id, answer)
+
+    def answer_or_leave(self, frame: Frame) -> None:
+        """`answer` for a pool's thread, where an exit would otherwise be kept in a future that nobody reads."""
+        try:
+            self.answer(frame)
+        except SystemExit as leaving:
+            output.flush()
+            os._exit(leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None))
+        except BaseException:
+            output.flush()
+            os._exit(_LOST)
+
+    def _run(self, call: Call, payload: bytes) -> tuple[int, bytes]:
+        try:
+            event = wrap(marshal.read_event(payload))
+            result = marshal.write_result(self._handler(event, LambdaContext(call)))
+        except Exception as error:
+            described = faults.describe(error, call.request_id)
+            _try_log(described)
+            return Kind.ERROR, faults.encode(described)
+        if len(result) > self._max_response:
+            return Kind.TOO_LARGE, b"%d" % len(result)
+        return Kind.RESULT, result
+
+
+def _try_log(described: dict[str, Any]) -> None:
+    try:
+        faults.log(described)
+    except (OSError, ValueError):  # the handler closed its own output; the error is still answered
+        sys.stdout = sys.__stdout__
+
+
+def _set_trace(trace_id: str) -> None:
+    if trace_id:
+        os.environ["_X_AMZN_TRACE_ID"] = trace_id
+    else:
+        os.environ.pop("_X_AMZN_TRACE_ID", None)

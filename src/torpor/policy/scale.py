@@ -1,0 +1,46 @@
+"""How many instances to start, and whom to keep waiting: enough for those who wait, never more than have room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What one revision's pool faces. `slots_each` is how many invocations one instance takes at a time."""
+
+    waiting: int
+    free_slots: int
+    starting: int
+    slots_each: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What the node has left: invocations that may still run at once, and memory for instances (None: unbounded)."""
+
+    concurrency: int
+    memory_mb: int | None = None
+
+
+def starts(load: Load, room: Room, memory_mb: int) -> int:
+    """How many instances of `memory_mb` to start now.
+
+    Those already starting are counted, so that one burst never starts more instances than it has invocations.
+    """
+    unserved = load.waiting - load.free_slots - load.starting * load.slots_each
+    if unserved <= 0:
+        return 0
+    wanted = -(-unserved // load.slots_each)
+    fitting = wanted if room.memory_mb is None else room.memory_mb // memory_mb
+    return max(0, min(wanted, fitting, room.concurrency))
+
+
+def admits(waiting: int, limit: int) -> bool:
+    """Whether one more may wait; otherwise it is throttled at once."""
+    return waiting < limit
+
+
+def worth_waiting(position: int, load: Load) -> bool:
+    """Whether the one at `position` in the queue (0 first) will be served by a start already under way."""
+    return position < load.starting * load.slots_each

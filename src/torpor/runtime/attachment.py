@@ -1,0 +1,45 @@
+"""Everything the server holds open for one launched sandbox: opened in order, closed in reverse, whatever happened."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from torpor.core.function import Revision
+from torpor.runtime.control import Control
+from torpor.runtime.output import OutputReader
+from torpor.runtime.ports import AsyncClosable, DoorOpener
+from torpor.runtime.spec import Launched
+
+_log = structlog.get_logger()
+
+
+class Attachment:
+    """Control channel, output and door of one instance."""
+
+    def __init__(self, launched: Launched, control: Control, output: OutputReader) -> None:
+        self.launched = launched
+        self.control = control
+        self.output = output
+        self._door: AsyncClosable | None = None
+
+    async def open(self, revision: Revision, instance_id: str, open_door: DoorOpener) -> None:
+        """Serve the door first, then listen: the guest may begin to speak at once."""
+        self._door = await open_door(revision, instance_id, self.launched.listeners)
+        await self.control.attach(self.launched.control)
+
+    async def close(self) -> None:
+        """Kill what still lives and release everything; one failing to close does not keep the rest open."""
+        self.control.close()
+        self.output.close()
+        steps = [self._door.close] if self._door is not None else []
+        for step in (*steps, self.launched.close):
+            await _attempt(step)
+
+
+async def _attempt(step: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await step()
+    except Exception:
+        _log.exception("instance.close_failed", action="instance.close_failed")

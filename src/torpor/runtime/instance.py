@@ -1,0 +1,338 @@
+"""One launched sandbox as the server sees it: it is started, runs invocations, and ends; whatever it does, it ends.
+
+Durations are measured here, not by the guest. What the guest sends is untrusted: a frame that is not the answer to an
+open request kills the instance, and only what it was running fails. Every end takes one path: kill, wait for the
+sandbox to be gone, answer what was open, release, report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torpor.core.arn import Home
+from torpor.core.errors import StartFailed, TorporError
+from torpor.core.function import Revision
+from torpor.core.invocation import Depth, Outcome, Result, Usage
+from torpor.core.limits import Limits
+from torpor.policy.billing import billed_ms
+from torpor.runtime import faults, journal
+from torpor.runtime.attachment import Attachment
+from torpor.runtime.control import Control
+from torpor.runtime.faults import Failure
+from torpor.runtime.job import Job
+from torpor.runtime.journal import Journal, LogSink
+from torpor.runtime.meter import Meter
+from torpor.runtime.output import OutputReader
+from torpor.runtime.ports import DoorOpener
+from torpor.runtime.spec import Launcher
+from torpor.runtime.states import InstanceState, advance
+from torpor.runtime.world import World
+from torpor.wire.frames import Frame, Kind, ProtocolViolation
+from torpor.wire.messages import Call, Ready, pack_call, unpack_ready
+
+_LINGER_S = 0.25  # a process whose control channel ends has left; if it is still there by then, it closed the channel
+_INIT_KINDS = frozenset({Kind.READY, Kind.INIT_ERROR})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all instances of a node share."""
+
+    launcher: Launcher
+    open_door: DoorOpener
+    log_sink: LogSink
+    limits: Limits
+    home: Home
+    start_timeout_s: float
+    clock: Callable[[], float] = time.monotonic
+
+
+class Owner(Protocol):
+    """Who holds an instance, and is told what becomes of it."""
+
+    def on_outcome(self, instance: Instance, job: Job, outcome: Outcome) -> None: ...
+
+    def on_slot_free(self, instance: Instance) -> None: ...
+
+    def on_ending(self, instance: Instance) -> None: ...
+
+    def on_ended(self, instance: Instance) -> None: ...
+
+
+class InitFailed(Exception):
+    """The handler could not be loaded; `payload` makes the error object for the request that has to hear of it."""
+
+    def __init__(self, result: Result, payload: Callable[[str], bytes]) -> None:
+        super().__init__(result)
+        self.result = result
+        self.payload = payload
+
+    @classmethod
+    def by(cls, failure: Failure) -> InitFailed:
+        return cls(failure.result, failure.payload)
+
+
+class Instance:
+    """`slots` invocations at a time. Owned by one event loop; nothing here is safe to call from elsewhere."""
+
+    def __init__(self, revision: Revision, world: World, shared: Surroundings, owner: Owner) -> None:
+        self.revision = revision
+        self.state = InstanceState.STARTING
+        self.idle_since = 0.0
+        self.max_memory_mb = 0
+        self.modules: tuple[str, ...] = ()  # what the first initialisation imported from the environment
+        self._world = world
+        self._shared = shared
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._journal = Journal(shared.log_sink, revision.name, world.log_stream)
+        self._arn = shared.home.function_arn(revision.name)
+        self._jobs: dict[int, Job] = {}
+        self._ids = itertools.count(1)
+        self._init_ms: float | None = None  # until the first invocation has borne it
+        self._cause: Failure | None = None  # why it was killed, when the server did it
+        self._ready: asyncio.Future[None] = self._loop.create_future()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def free_slots(self) -> int:
+        if self.state not in (InstanceState.IDLE, InstanceState.BUSY):
+            return 0
+        return self.revision.config.max_concurrency - len(self._jobs)
+
+    # ── its life ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self) -> None:
+        """Launch, and return once the handler is loaded.
+
+        Raises StartFailed (torpor's or the machine's fault), NotSupported, or InitFailed (the function's own fault).
+        """
+        self._journal.write(journal.init_start(self.revision.config.runtime))
+        try:
+            await self._launch()
+            await self._initialise()
+        except BaseException as error:
+            self.end()
+            if isinstance(error, (InitFailed, TorporError)) or not isinstance(error, Exception):
+                raise
+            raise StartFailed(f"An instance of {self.revision.name} could not be started: {error}") from error
+
+    async def _launch(self) -> None:
+        launched = await self._shared.launcher.start(self._world.spec)
+        limits = self._shared.limits
+        self._began = self._shared.clock()
+        self._meter = Meter(launched)
+        self._attachment = Attachment(
+            launched,
+            Control(limits.response_payload, self._on_frame, self._on_violation, self._on_lost),
+            OutputReader(launched.output, self._on_line, rate=limits.log_rate, burst=limits.log_burst),
+        )
+        self._watch = self._loop.create_task(self._until_ended())
+
+    async def _initialise(self) -> None:
+        limit = self._shared.start_timeout_s + self.revision.config.timeout_s
+        try:
+            async with asyncio.timeout(limit):
+                await self._attachment.open(self.revision, self._world.instance_id, self._shared.open_door)
+                await self._ready
+        except TimeoutError:
+            raise InitFailed.by(faults.init_timed_out(limit)) from None
+        if self.state is not InstanceState.IDLE:  # it was loaded, and was gone a moment later
+            raise InitFailed.by(self._cause or faults.exited(None, None, out_of_memory=False))
+
+    def end(self, cause: Failure | None = None) -> None:
+        """Kill it. Idempotent, returns at once; `cause` is what its open invocations will be told."""
+        if self.state in (InstanceState.ENDING, InstanceState.ENDED):
+            return
+        self.state = advance(self.state, InstanceState.ENDING)
+        self._cause = self._cause or cause
+        self._owner.on_ending(self)
+        if self._watch is None:  # it was never launched
+            self._leave()
+        else:
+            self._attachment.launched.kill()
+
+    async def wait_ended(self) -> None:
+        """Until nothing of it is left."""
+        await asyncio.shield(self._ended)
+
+    async def _until_ended(self) -> None:
+        attachment = self._attachment
+        try:
+            seen = await attachment.launched.wait()
+            failure = faults.exited(seen.status, seen.signal, out_of_memory=seen.out_of_memory)
+        except TorporError as error:
+            failure = faults.misbehaved(f"{error.message}, seen")
+        attachment.output.drain(finish=True)
+        self._answer_all(self._cause or failure)
+        self.end()
+        self._meter.freeze()
+        await attachment.close()
+        self._leave()
+
+    def _answer_all(self, failure: Failure) -> None:
+        if not self._ready.done():
+            self._ready.set_exception(InitFailed.by(failure))
+            self._ready.exception()  # who started it may have left
+        for request in list(self._jobs):
+            job = self._jobs[request]
+            self._finish(request, failure.payload(job.request_id), failure.result)
+
+    def _leave(self) -> None:
+        self.state = advance(self.state, InstanceState.ENDED)
+        if not self._ended.done():
+            self._ended.set_result(None)
+        self._owner.on_ended(self)
+
+    # ── invocations ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def run(self, job: Job) -> None:
+        """Hand one invocation to the guest; its outcome goes to the owner. There must be a free slot."""
+        if self.state is not InstanceState.BUSY:
+            self.state = advance(self.state, InstanceState.BUSY)
+        request = next(self._ids)
+        self._jobs[request] = job
+        self._begin(job)
+        timeout_s = self.revision.config.timeout_s
+        job.timer = self._loop.call_later(timeout_s, self._time_out, request)
+        invocation = job.invocation
+        qualifier = f":{invocation.qualifier}" if invocation.qualifier else ""
+        head = pack_call(
+            Call(
+                invocation.request_id,
+                self._arn + qualifier,
+                int(timeout_s * 1000),
+                invocation.trace_id,
+                invocation.client_context or "",
+            )
+        )
+        self._attachment.control.send(Kind.INVOKE, request, head, invocation.payload)
+
+    def fail_start(self, job: Job, failed: InitFailed) -> None:
+        """Answer one invocation with the error of this instance's initialisation."""
+        if self._init_ms is None:
+            self._init_ms = (self._shared.clock() - self._began) * 1000
+        self._begin(job)
+        self._conclude(job, failed.payload(job.request_id), failed.result)
+
+    def _begin(self, job: Job) -> None:
+        job.stop_waiting()
+        if self._init_ms is not None:
+            job.depth, job.init_ms, self._init_ms = Depth.SPAWN, self._init_ms, None
+        self._journal.write(journal.start(job.request_id, self.revision.version), job.request_id, job.tail)
+        job.began = self._shared.clock()
+
+    def _finish(self, request: int, payload: bytes, result: Result) -> None:
+        job = self._jobs[request]
+        if job.timer is not None:
+            job.timer.cancel()
+        outcome_at = self._shared.clock()
+        self._attachment.output.drain(finish=len(self._jobs) == 1)
+        del self._jobs[request]
+        self._conclude(job, payload, result, outcome_at)
+        if self.state is InstanceState.BUSY:
+            if not self._jobs:
+                self.state = advance(self.state, InstanceState.IDLE)
+                self.idle_since = outcome_at
+            self._owner.on_slot_free(self)
+
+    def _conclude(self, job: Job, payload: bytes, result: Result, at: float | None = None) -> None:
+        config = self.revision.config
+        duration = 0.0 if at is None else max(0.0, at - job.began) * 1000
+        if result is Result.TIMEOUT:
+            duration = min(duration, config.timeout_s * 1000.0)
+        reading = self._meter.read()
+        self.max_memory_mb = max(self.max_memory_mb, reading.max_memory_mb)
+        usage = Usage(
+            function=config.name,
+            version=self.revision.version,
+            request_id=job.request_id,
+            at=job.admitted,
+            depth=job.depth,
+            init_ms=job.init_ms,
+            duration_ms=duration,
+            billed_ms=billed_ms(duration, job.init_ms),
+            memory_mb=config.memory_mb,
+            max_memory_mb=reading.max_memory_mb,
+            cpu_ms=reading.cpu_ms,
+            result=result,
+        )
+        self._journal.write(journal.end(job.request_id), job.request_id, job.tail)
+        self._journal.write(journal.report(usage), job.request_id, job.tail)
+        outcome = Outcome(
+            payload=payload,
+            usage=usage,
+            executed_version=self.revision.version,
+            function_error=None if result is Result.OK else "Unhandled",
+            log_tail=job.tail.bytes() if job.tail else b"",
+        )
+        self._owner.on_outcome(self, job, outcome)
+
+    def _time_out(self, request: int) -> None:
+        job = self._jobs[request]
+        failure = faults.timed_out(self.revision.config.timeout_s)
+        self.end(faults.killed())
+        self._journal.write(journal.timed_out(job.request_id, failure.text), job.request_id, job.tail)
+        self._finish(request, failure.payload(job.request_id), failure.result)
+
+    # ── what the guest says ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _on_frame(self, frame: Frame) -> None:
+        if self.state in (InstanceState.ENDING, InstanceState.ENDED):
+            return
+        if frame.kind in _INIT_KINDS:
+            self._on_init(frame)
+        elif frame.id not in self._jobs:
+            self._on_violation(f"an answer to request {frame.id}, which is not open,")
+        elif frame.kind == Kind.RESULT:
+            self._finish(frame.id, frame.payload, Result.OK)
+        elif frame.kind == Kind.ERROR:
+            self._finish(frame.id, frame.payload, Result.ERROR)
+        else:
+            failure = faults.too_large(self._shared.limits.response_payload)
+            self._finish(frame.id, failure.payload(""), failure.result)
+
+    def _on_init(self, frame: Frame) -> None:
+        if self._ready.done():
+            self._on_violation("a second report of initialisation")
+            return
+        self._init_ms = (self._shared.clock() - self._began) * 1000
+        self._attachment.output.drain(finish=True)
+        if frame.kind == Kind.INIT_ERROR:
+            self._ready.set_exception(InitFailed(Result.ERROR, lambda _request: frame.payload))
+            return
+        try:
+            report = unpack_ready(frame.payload)
+        except ProtocolViolation as violation:
+            self._on_violation(str(violation))
+            return
+        self._become_ready(report)
+
+    def _become_ready(self, report: Ready) -> None:
+        self.modules = report.modules
+        self.max_memory_mb = self._attachment.launched.max_memory_mb()
+        self.state = advance(self.state, InstanceState.IDLE)
+        self.idle_since = self._shared.clock()
+        self._ready.set_result(None)
+
+    def _on_violation(self, what: str) -> None:
+        self.end(faults.misbehaved(what))
+
+    def _on_lost(self) -> None:
+        if self.state is InstanceState.IDLE:
+            self.end()
+        elif self.state in (InstanceState.STARTING, InstanceState.BUSY):
+            self._loop.call_later(_LINGER_S, self.end, faults.misbehaved("it hung up"))
+
+    def _on_line(self, line: bytes) -> None:
+        if len(self._jobs) == 1:
+            (job,) = self._jobs.values()
+            self._journal.write(line, job.request_id, job.tail)
+        else:
+            self._journal.write(line)

@@ -1,0 +1,76 @@
+"""What the platform itself writes to a function's log, and the tail of it that a caller may ask for."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+from torpor.core.invocation import Usage
+
+TAIL = 4096  # bytes of log returned with an invocation that asks for it
+
+
+class LogSink(Protocol):
+    """Where lines go. Must not block: it is called on the path of requests."""
+
+    def write(self, function: str, stream: str, request_id: str, at_ms: int, line: bytes) -> None: ...
+
+
+class Tail:
+    """The last 4 KB of an invocation's log."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def add(self, line: bytes) -> None:
+        self._data += line[-TAIL:] + b"\n"
+        if len(self._data) > 2 * TAIL:
+            del self._data[:-TAIL]
+
+    def bytes(self) -> bytes:
+        return bytes(self._data[-TAIL:])
+
+
+class Journal:
+    """One instance's log stream: every line is written at once, and kept for the tail of the request it belongs to."""
+
+    def __init__(self, sink: LogSink, function: str, stream: str) -> None:
+        self._sink = sink
+        self._function = function
+        self._stream = stream
+
+    def write(self, line: bytes, request_id: str = "", tail: Tail | None = None) -> None:
+        self._sink.write(self._function, self._stream, request_id, int(time.time() * 1000), line)
+        if tail is not None:
+            tail.add(line)
+
+
+def init_start(runtime: str) -> bytes:
+    return f"INIT_START Runtime Version: {runtime}".encode()
+
+
+def start(request_id: str, version: str) -> bytes:
+    return f"START RequestId: {request_id} Version: {version}".encode()
+
+
+def end(request_id: str) -> bytes:
+    return f"END RequestId: {request_id}".encode()
+
+
+def report(usage: Usage) -> bytes:
+    """The REPORT line; initialisation is named when this invocation bore it."""
+    line = (
+        f"REPORT RequestId: {usage.request_id}\tDuration: {usage.duration_ms:.2f} ms\t"
+        f"Billed Duration: {usage.billed_ms} ms\tMemory Size: {usage.memory_mb} MB\t"
+        f"Max Memory Used: {usage.max_memory_mb} MB"
+    )
+    return (f"{line}\tInit Duration: {usage.init_ms:.2f} ms" if usage.init_ms else line).encode()
+
+
+def timed_out(request_id: str, text: str) -> bytes:
+    """The line that precedes END when an invocation ran out of time; it carries its own time, as in Lambda."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{now} {request_id} {text}".encode()

@@ -1,0 +1,164 @@
+"""One machine's share of the work: a pool for each revision that is called, and the bounds that they share."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from torpor.core.arn import Home
+from torpor.core.errors import StartFailed
+from torpor.core.function import Revision
+from torpor.core.invocation import Invocation, Outcome
+from torpor.core.limits import Limits
+from torpor.policy import evict
+from torpor.runtime.capacity import Capacity
+from torpor.runtime.instance import Surroundings
+from torpor.runtime.job import Job
+from torpor.runtime.journal import LogSink
+from torpor.runtime.pool import Host, Pool, PoolOptions, PoolStatistics
+from torpor.runtime.ports import DoorOpener
+from torpor.runtime.spec import Launcher
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeOptions:
+    """`queue_wait_s` is how long an invocation waits for an instance when none can be started; `memory_budget_mb`
+    bounds what all instances together are expected to use (None: unbounded).
+    """
+
+    keep_alive_s: float = 60.0
+    start_timeout_s: float = 30.0
+    queue_wait_s: float = 30.0
+    memory_budget_mb: int | None = None
+    limits: Limits = field(default_factory=Limits)
+    home: Home = field(default_factory=Home)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatistics:
+    """A snapshot. `pools` has one entry for each revision with anything to show."""
+
+    pools: tuple[PoolStatistics, ...]
+
+    @property
+    def instances(self) -> int:
+        return sum(one.idle + one.busy + one.starting for one in self.pools)
+
+    def of(self, function: str) -> tuple[PoolStatistics, ...]:
+        return tuple(one for one in self.pools if one.function == function)
+
+
+def _ignore(outcome: Outcome) -> None:
+    _log.info("invocation.abandoned", action="invocation.abandoned", request_id=outcome.usage.request_id)
+
+
+class Node:
+    """Runs invocations. Belongs to the event loop it is used on.
+
+    `abandoned` gets the outcomes of invocations whose caller left while they ran: they are billed like any other.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        *,
+        options: NodeOptions,
+        open_door: DoorOpener,
+        log_sink: LogSink,
+        clock: Callable[[], float] = time.monotonic,
+        abandoned: Callable[[Outcome], None] = _ignore,
+    ) -> None:
+        self._options = options
+        shared = Surroundings(
+            launcher=launcher,
+            open_door=open_door,
+            log_sink=log_sink,
+            limits=options.limits,
+            home=options.home,
+            start_timeout_s=options.start_timeout_s,
+            clock=clock,
+        )
+        self._capacity = Capacity(options.limits.concurrency, options.memory_budget_mb)
+        self._host = Host(shared, self._capacity, make_room=self._make_room, abandoned=abandoned, changed=self._changed)
+        self._pools: dict[str, Pool] = {}
+        self._retiring: set[Pool] = set()
+        self._closing = False
+        self._change: asyncio.Event | None = None
+
+    async def invoke(self, revision: Revision, invocation: Invocation) -> Outcome:
+        """Run one invocation. What the function does wrong is in the outcome; what is raised is not its fault.
+
+        Raises Throttled when there is no room, StartFailed and NotSupported when no instance could be started.
+        Cancelled before it began, it is dropped; later, it runs to its end and its outcome goes to `abandoned`.
+        """
+        if self._closing:
+            raise StartFailed("torpor is shutting down and takes no more work.")
+        pool = self._pools.get(revision.key) or self._open_pool(revision)
+        job = Job(invocation, asyncio.get_running_loop())
+        pool.submit(job)
+        try:
+            return await job.future
+        except asyncio.CancelledError:
+            pool.drop(job)
+            raise
+
+    async def retire(self, revision_key: str) -> None:
+        """Take no new work for this revision; what is running finishes, and then its instances end."""
+        pool = self._pools.pop(revision_key, None)
+        if pool is not None:
+            self._retiring.add(pool)
+            pool.retire()
+
+    def statistics(self) -> NodeStatistics:
+        return NodeStatistics(tuple(pool.statistics() for pool in self._all_pools()))
+
+    async def close(self, grace_s: float) -> None:
+        """Finish what is running and waiting within `grace_s` seconds, then end everything. Idempotent."""
+        self._closing = True
+        self._change = asyncio.Event()
+        try:
+            async with asyncio.timeout(grace_s):
+                while any(pool.unfinished for pool in self._all_pools()):
+                    self._change.clear()
+                    await self._change.wait()
+        except TimeoutError:
+            _log.warning("node.grace_over", action="node.grace_over", grace_s=grace_s)
+        error = StartFailed("torpor was shut down before this invocation began.")
+        pending = [future for pool in self._all_pools() for future in pool.stop(error)]
+        await asyncio.gather(*pending, return_exceptions=True)
+
+    def _all_pools(self) -> list[Pool]:
+        return [*self._pools.values(), *self._retiring]
+
+    def _open_pool(self, revision: Revision) -> Pool:
+        keep_alive_s = revision.config.keep_alive_s
+        limits = self._options.limits
+        options = PoolOptions(
+            keep_alive_s=self._options.keep_alive_s if keep_alive_s is None else keep_alive_s,
+            queue_limit=limits.queue_per_function,
+            queue_wait_s=self._options.queue_wait_s,
+        )
+        pool = self._pools[revision.key] = Pool(revision, self._host, options)
+        return pool
+
+    def _make_room(self, need_mb: int) -> None:
+        """End idle instances, of whatever revision, so that another may start."""
+        idle = [pair for pool in self._all_pools() for pair in pool.idle()]
+        for index in evict.make_room([one for one, _ in idle], need_mb):
+            idle[index][1].end()
+
+    def _changed(self, pool: Pool) -> None:
+        """A pool may have become empty: nothing of a sleeping function stays behind."""
+        if pool.empty:
+            self._retiring.discard(pool)
+            if self._pools.get(pool.revision.key) is pool:
+                del self._pools[pool.revision.key]
+            self._capacity.forget(pool)
+        if self._change is not None:
+            self._change.set()

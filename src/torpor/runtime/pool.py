@@ -1,0 +1,308 @@
+"""The instances of one revision: the most recently used one is taken, others are started when all are busy.
+
+What to do is decided in `policy`; this performs it. A warm invocation passes through without a task, a lock or a wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from torpor.core.errors import NotSupported, StartFailed, Throttled, TorporError
+from torpor.core.function import Revision
+from torpor.core.invocation import Outcome
+from torpor.policy import keep_alive, scale
+from torpor.policy.evict import Idle
+from torpor.policy.scale import Load
+from torpor.runtime import faults
+from torpor.runtime.capacity import Capacity
+from torpor.runtime.instance import InitFailed, Instance, Surroundings
+from torpor.runtime.job import Job
+from torpor.runtime.states import InstanceState
+from torpor.runtime.world import build_world
+
+_log = structlog.get_logger()
+_ATTEMPTS = 2  # a start that failed for our own reasons is tried once more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolStatistics:
+    function: str
+    version: str
+    revision: str
+    idle: int
+    busy: int
+    starting: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOptions:
+    keep_alive_s: float
+    queue_limit: int
+    queue_wait_s: float
+
+
+class Host:
+    """What a pool asks of its node."""
+
+    def __init__(
+        self,
+        shared: Surroundings,
+        capacity: Capacity,
+        *,
+        make_room: Callable[[int], None],
+        abandoned: Callable[[Outcome], None],
+        changed: Callable[[Pool], None],
+    ) -> None:
+        self.shared = shared
+        self.capacity = capacity
+        self.make_room = make_room
+        self.abandoned = abandoned
+        self.changed = changed
+
+
+class Pool:
+    """Waiting jobs in order of arrival, and instances with a free slot with the most recently used at the end."""
+
+    def __init__(self, revision: Revision, host: Host, options: PoolOptions) -> None:
+        self.revision = revision
+        self._host = host
+        self._capacity = host.capacity
+        self._options = options
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Job] = deque()
+        self._free: list[Instance] = []
+        self._instances: set[Instance] = set()  # every one that is not yet ended, those starting and ending included
+        self._starts: set[asyncio.Task[None]] = set()
+        self._keep_alive_s = options.keep_alive_s
+        self._expiry: asyncio.TimerHandle | None = None
+        self._observed_mb = 0
+        self._capacity.consumers.add(self)
+
+    # ── what the node asks ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def submit(self, job: Job) -> None:
+        """Run it now, or let it wait. Raises Throttled when too many wait already."""
+        if self._free and not self._waiting and self._capacity.can_run:
+            self._run(self._free[-1], job)
+            return
+        if not scale.admits(len(self._waiting), self._options.queue_limit):
+            self._host.changed(self)
+            raise Throttled(reason="ConcurrentInvocationLimitExceeded")
+        self._waiting.append(job)
+        job.patience = self._loop.call_later(self._options.queue_wait_s, self._lose_patience, job)
+        self.pump()
+
+    def drop(self, job: Job) -> None:
+        """Its caller left: forget it, unless it has begun."""
+        job.stop_waiting()
+        if not job.running and job in self._waiting:
+            self._waiting.remove(job)
+            self._host.changed(self)
+
+    def retire(self) -> None:
+        """Let those run that are here, and keep nothing alive after that."""
+        self._keep_alive_s = 0
+        self._expire()
+        self._host.changed(self)
+
+    def stop(self, error: Exception) -> list[asyncio.Future[None]]:
+        """End everything now; returns what to wait for."""
+        while self._waiting:
+            self._waiting.popleft().reject(error)
+        for task in self._starts:
+            task.cancel()
+        for instance in list(self._instances):
+            instance.end(faults.stopped())
+        return [*self._starts, *(asyncio.ensure_future(one.wait_ended()) for one in self._instances)]
+
+    @property
+    def empty(self) -> bool:
+        return not (self._waiting or self._starts or self._instances)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether somebody still waits for an outcome."""
+        return bool(self._waiting) or any(one.state is InstanceState.BUSY for one in self._instances)
+
+    def statistics(self) -> PoolStatistics:
+        states = [one.state for one in self._instances]
+        return PoolStatistics(
+            function=self.revision.name,
+            version=self.revision.version,
+            revision=self.revision.key,
+            idle=states.count(InstanceState.IDLE),
+            busy=states.count(InstanceState.BUSY),
+            starting=len(self._starts),
+            waiting=len(self._waiting),
+        )
+
+    def expected_total_mb(self) -> int:
+        """Memory that its instances, and those it is starting, are expected to use."""
+        gone = (InstanceState.ENDING, InstanceState.ENDED)
+        return self._expected_mb * sum(one.state not in gone for one in self._instances)
+
+    def idle(self) -> list[tuple[Idle, Instance]]:
+        """Its idle instances, as the eviction policy sees them."""
+        expected = self._expected_mb
+        return [(Idle(expected, one.idle_since), one) for one in self._free if one.state is InstanceState.IDLE]
+
+    # ── performing ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def pump(self) -> None:
+        """Give waiting jobs to free instances, and start what the policy asks for."""
+        while self._waiting and self._free and self._capacity.can_run:
+            job = self._waiting.popleft()
+            if not job.future.done():
+                self._run(self._free[-1], job)
+        if not self._waiting:
+            return
+        load = self._load()
+        if load.waiting > load.starting * load.slots_each + load.free_slots:
+            shortage = self._capacity.shortage_mb(self._expected_mb)
+            if shortage:
+                self._host.make_room(shortage)
+        for _ in range(scale.starts(load, self._capacity.room(self._expected_mb), self._expected_mb)):
+            self._begin_start()
+        load = self._load()
+        if load.waiting > load.starting * load.slots_each:
+            self._capacity.wait(self)
+
+    def _load(self) -> Load:
+        return Load(
+            waiting=len(self._waiting),
+            free_slots=sum(one.free_slots for one in self._free),
+            starting=len(self._starts),
+            slots_each=self.revision.config.max_concurrency,
+        )
+
+    def _run(self, instance: Instance, job: Job) -> None:
+        self._capacity.running += 1
+        job.running = True
+        instance.run(job)
+        if instance.free_slots == 0:
+            self._free.remove(instance)
+
+    def _begin_start(self) -> None:
+        self._capacity.starting += 1
+        shared = self._host.shared
+        instance = Instance(
+            self.revision, build_world(self.revision, home=shared.home, limits=shared.limits), shared, self
+        )
+        self._instances.add(instance)
+        task = self._loop.create_task(self._bring_up(instance))
+        self._starts.add(task)
+        task.add_done_callback(self._start_done)
+
+    async def _bring_up(self, instance: Instance) -> None:
+        try:
+            await instance.start()
+        except InitFailed as failed:
+            job = self._next_waiting()
+            if job is not None:
+                instance.fail_start(job, failed)
+            return
+        self._observe(instance)
+        self._free.append(instance)
+
+    def _start_done(self, task: asyncio.Task[None]) -> None:
+        self._starts.discard(task)
+        self._capacity.starting -= 1
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._start_failed(error)
+        self._after_release()
+        self._arm()
+
+    def _start_failed(self, error: BaseException) -> None:
+        """The first in the queue is told, unless it is the first time that it meets with this."""
+        _log.warning("instance.start_failed", action="instance.start_failed", error=str(error))
+        job = self._next_waiting()
+        if job is None:
+            return
+        job.failed_starts += 1
+        if isinstance(error, StartFailed) and not isinstance(error, NotSupported) and job.failed_starts < _ATTEMPTS:
+            self._waiting.appendleft(job)
+        else:
+            job.reject(error if isinstance(error, TorporError) else StartFailed(str(error)))
+
+    def _next_waiting(self) -> Job | None:
+        while self._waiting:
+            job = self._waiting.popleft()
+            if not job.future.done():
+                return job
+        return None
+
+    def _observe(self, instance: Instance) -> None:
+        self._observed_mb = max(self._observed_mb, instance.max_memory_mb)
+
+    @property
+    def _expected_mb(self) -> int:
+        return self._observed_mb or self.revision.config.memory_mb
+
+    def _after_release(self) -> None:
+        """Somebody may go on: those who waited for capacity before us first, then our own."""
+        self._capacity.feed_hungry()
+        self.pump()
+        self._host.changed(self)
+
+    def _lose_patience(self, job: Job) -> None:
+        position = self._waiting.index(job)
+        if scale.worth_waiting(position, self._load()):
+            job.patience = self._loop.call_later(self._options.queue_wait_s, self._lose_patience, job)
+            return
+        self._waiting.remove(job)
+        job.reject(Throttled(reason="ConcurrentInvocationLimitExceeded"))
+        self._host.changed(self)
+
+    # ── keeping alive ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _arm(self) -> None:
+        """There is one timer for all idle instances, and a warm invocation never touches it."""
+        if self._expiry is not None:
+            return
+        since = [one.idle_since for one in self._free if one.state is InstanceState.IDLE]
+        delay = keep_alive.next_check_s(since, self._host.shared.clock(), self._keep_alive_s)
+        if delay is not None:
+            self._expiry = self._loop.call_later(delay, self._expire)
+
+    def _expire(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        idle = [one for one in self._free if one.state is InstanceState.IDLE]
+        now = self._host.shared.clock()
+        for instance in idle[: keep_alive.expired([one.idle_since for one in idle], now, self._keep_alive_s)]:
+            instance.end()
+        self._arm()
+
+    # ── what instances tell ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def on_outcome(self, instance: Instance, job: Job, outcome: Outcome) -> None:
+        if job.running:
+            job.running = False
+            self._capacity.running -= 1
+        self._observe(instance)
+        if not job.resolve(outcome):
+            self._host.abandoned(outcome)
+
+    def on_slot_free(self, instance: Instance) -> None:
+        if instance in self._free:
+            self._free.remove(instance)
+        self._free.append(instance)
+        self._after_release()
+        if self._expiry is None:
+            self._arm()
+
+    def on_ending(self, instance: Instance) -> None:
+        if instance in self._free:
+            self._free.remove(instance)
+
+    def on_ended(self, instance: Instance) -> None:
+        self._instances.discard(instance)
+        self._after_release()

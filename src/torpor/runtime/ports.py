@@ -1,0 +1,29 @@
+"""What the runtime is given from outside: the door, and nothing else that it could not do without knowing more."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from torpor.core.function import Revision
+
+
+class AsyncClosable(Protocol):
+    async def close(self) -> None: ...
+
+
+# Serves the platform's own interface, as that function, on the instance's listeners (in the order of its doors).
+DoorOpener = Callable[[Revision, str, Sequence[socket.socket]], Awaitable[AsyncClosable]]
+
+
+class NoDoor:
+    """A door that leads nowhere."""
+
+    async def close(self) -> None:
+        return
+
+
+async def open_no_door(_revision: Revision, _instance_id: str, _listeners: Sequence[socket.socket]) -> AsyncClosable:
+    """Accept nothing on the listeners; they close with their instance."""
+    return NoDoor()

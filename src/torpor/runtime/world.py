@@ -1,0 +1,119 @@
+"""The handler's world: which variables and files an instance of a revision starts with, as Lambda describes them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from torpor.core.arn import Home
+from torpor.core.function import Revision
+from torpor.core.limits import Limits
+from torpor.guest import layout
+from torpor.guest.settings import PRIVATE_VARIABLE, to_variable
+from torpor.runtime.spec import LaunchSpec, Mount
+
+TASK_ROOT = "/var/task"
+DOOR = "127.0.0.1:9001"
+
+# Lambda's documented list: a function's own variables may not set these.
+RESERVED = frozenset({
+    "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", PRIVATE_VARIABLE,
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One instance to be: what to launch, and the names under which it will be known."""
+
+    spec: LaunchSpec
+    instance_id: str
+    log_stream: str
+
+
+def build_world(revision: Revision, *, home: Home, limits: Limits, now: datetime | None = None) -> World:
+    """Everything a new instance of `revision` needs; identity and credentials are fresh for each."""
+    instance_id = secrets.token_hex(16)
+    day = (now or datetime.now(UTC)).strftime("%Y/%m/%d")
+    log_stream = f"{day}/[{revision.version}]{instance_id}"
+    config = revision.config
+    spec = LaunchSpec(
+        instance_id=instance_id,
+        argv=(revision.environment.python, layout.PROGRAM),
+        env=variables(revision, home=home, limits=limits, log_stream=log_stream),
+        cwd=TASK_ROOT,
+        mounts=_mounts(revision),
+        memory_mb=config.memory_mb,
+        tmp_mb=config.tmp_mb,
+        processes=limits.instance_processes,
+        open_files=limits.instance_files,
+        isolation=config.isolation,
+    )
+    return World(spec, instance_id, log_stream)
+
+
+def variables(revision: Revision, *, home: Home, limits: Limits, log_stream: str) -> dict[str, str]:
+    """The instance's environment: defaults, then the function's own variables, then what is reserved."""
+    own = {name: value for name, value in revision.config.variables.items() if name not in RESERVED}
+    return {**_defaults(revision), **own, **_reserved(revision, home, limits, log_stream)}
+
+
+def _defaults(revision: Revision) -> Mapping[str, str]:
+    """What a function may set otherwise. HOME is the one folder it can write to: many libraries insist on one."""
+    return {
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "HOME": "/tmp",  # noqa: S108  # the sandbox's own
+        "PATH": f"{Path(revision.environment.python).parent}:/usr/local/bin:/usr/bin:/bin:/opt/bin",
+        "LD_LIBRARY_PATH": f"{TASK_ROOT}:{TASK_ROOT}/lib:/opt/lib",
+        "PYTHONPATH": layout.RUNTIME_DIR,
+        "AWS_ENDPOINT_URL": f"http://{DOOR}",
+    }
+
+
+def _reserved(revision: Revision, home: Home, limits: Limits, log_stream: str) -> Mapping[str, str]:
+    config = revision.config
+    return {
+        "_HANDLER": config.handler,
+        "LAMBDA_TASK_ROOT": TASK_ROOT,
+        "LAMBDA_RUNTIME_DIR": layout.RUNTIME_DIR,
+        "AWS_LAMBDA_FUNCTION_NAME": config.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": revision.version,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.memory_mb),
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{config.name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{config.runtime}",
+        "AWS_REGION": home.region,
+        "AWS_DEFAULT_REGION": home.region,
+        **_credentials(),
+        PRIVATE_VARIABLE: to_variable(
+            site_packages=revision.environment.site_packages,
+            max_response=limits.response_payload,
+            concurrency=config.max_concurrency,
+        ),
+    }
+
+
+def _credentials() -> Mapping[str, str]:
+    """Random and worth nothing outside: the door knows its instance by the channel, whatever is signed with."""
+    return {
+        "AWS_ACCESS_KEY_ID": "ASIA" + secrets.token_hex(8).upper(),
+        "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30),
+        "AWS_SESSION_TOKEN": secrets.token_urlsafe(48),
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://{DOOR}/_torpor/credentials",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": secrets.token_urlsafe(32),
+    }
+
+
+def _mounts(revision: Revision) -> tuple[Mount, ...]:
+    guest = [Mount(source=source, target=target) for source, target in layout.files()]
+    environment = [Mount(source=path, target=path) for path in revision.environment.mounts]
+    return (Mount(source=revision.code_dir, target=TASK_ROOT), *guest, *environment)
