@@ -1,0 +1,1 @@
+"""What Linux does for the sandbox: one effect per function, by ctypes, with the standard library alone."""

@@ -1,0 +1,224 @@
+"""Starts instances and trusted commands below the sentinel, each in its control group, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import subprocess
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, ExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torpor.core.errors import NotSupported, StartFailed
+from torpor.core.function import Isolation
+from torpor.runtime import janitor, orders
+from torpor.runtime.birth import Birth
+from torpor.runtime.commands import run_command
+from torpor.runtime.launched import Sandboxed
+from torpor.runtime.link import SentinelLink, bare_python
+from torpor.runtime.meters import GroupMeter, Meter, SampledMeter, host_pid
+from torpor.runtime.spec import Completed, Exit, Launched, Launcher, LaunchSpec, Mount, SandboxOptions
+from torpor.sandbox import ids
+from torpor.sandbox.cgroups import Bounds, Cgroups, Group, discover
+
+__all__ = [
+    "Completed",
+    "Exit",
+    "LaunchSpec",
+    "Launched",
+    "Launcher",
+    "Mount",
+    "SandboxOptions",
+    "Sandboxes",
+    "open_sandboxes",
+]
+
+T = TypeVar("T")
+_MIB = 1024 * 1024
+_MB_OF_A_CORE = 1769  # Lambda gives one virtual processor at this size, and in proportion below and above
+_INIT_PROCESSES = 1
+
+
+async def open_sandboxes(options: SandboxOptions) -> Sandboxes:
+    """Sweep what a crash left, start the janitor and the sentinel. Raises NotSupported where namespaces are not had."""
+    options.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    record = options.run_dir / "cgroups.json"
+    await asyncio.to_thread(_sweep, record)
+    cgroups = Cgroups(discover(), f"torpor-{secrets.token_hex(6)}")
+    roots = [str(root) for _, root in cgroups.roots]
+    record.write_text(json.dumps(roots), encoding="utf-8")
+    lifeline = await asyncio.to_thread(_start_janitor, roots, [str(record)])
+    sandboxes = Sandboxes(options, ids.plan(options.uid_base), cgroups, lifeline)
+    try:
+        await sandboxes.open()
+    except BaseException:
+        await sandboxes.close()
+        raise
+    return sandboxes
+
+
+def _sweep(record: Path) -> None:
+    """Do what the janitor of an earlier server should have done, had it not been killed too."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        roots = json.loads(record.read_text(encoding="utf-8"))
+        janitor.clean({"cgroups": roots, "paths": [str(record)]})
+
+
+def _start_janitor(roots: list[str], paths: list[str]) -> tuple[int, subprocess.Popen[bytes]]:
+    waits, holds = os.pipe()
+    words = bare_python("janitor", str(waits), json.dumps({"cgroups": roots, "paths": paths}))
+    try:
+        child = subprocess.Popen(
+            words, pass_fds=[waits], stdin=subprocess.DEVNULL, env={}, cwd="/", start_new_session=True
+        )
+    except BaseException:
+        os.close(holds)
+        raise
+    finally:
+        os.close(waits)
+    return holds, child
+
+
+class Sandboxes:
+    """Implements spec.Launcher."""
+
+    def __init__(
+        self,
+        options: SandboxOptions,
+        plan: ids.IdPlan,
+        cgroups: Cgroups,
+        lifeline: tuple[int, subprocess.Popen[bytes]],
+    ) -> None:
+        self._options = options
+        self._plan = plan
+        self._cgroups = cgroups
+        self._lifeline = lifeline
+        self._root = options.run_dir / "root"  # stays empty: each instance mounts its own root here, unseen by others
+        self._root.mkdir(mode=0o700, exist_ok=True)
+        self._link = SentinelLink(plan)
+        self._free_ids = deque(plan.worker_ids)
+        self._count = 0
+        self._alive: set[Sandboxed] = set()
+        self._cleaning: set[asyncio.Task[None]] = set()
+        # Control groups are made and removed off the loop: the kernel may hold them up for milliseconds.
+        self._hands = ThreadPoolExecutor(2, "cgroups")
+
+    async def open(self) -> None:
+        await self._link.open()
+
+    @property
+    def limits_memory(self) -> bool:
+        """Whether the kernel limits memory here; else a watchdog samples it."""
+        return "memory" in self._cgroups.limits
+
+    @property
+    def own_ids(self) -> bool:
+        """Whether each instance has a user id of its own."""
+        return bool(self._plan.count)
+
+    async def start(self, spec: LaunchSpec) -> Launched:
+        if spec.isolation is not Isolation.SANDBOX:
+            raise NotSupported("isolation=process is not available: use isolation=sandbox")
+        undo = AsyncExitStack()
+        try:
+            async with asyncio.timeout(self._options.start_timeout_s):
+                return await self._start(spec, undo)
+        except TimeoutError:
+            await self._finish(undo)
+            raise StartFailed(f"instance not ready within {self._options.start_timeout_s:g} s") from None
+        except OSError as error:
+            await self._finish(undo)
+            raise StartFailed(f"instance not started: {error}") from error
+        except BaseException:
+            await self._finish(undo)
+            raise
+
+    async def _start(self, spec: LaunchSpec, undo: AsyncExitStack) -> Sandboxed:
+        worker_id = self._take_id(undo)
+        group = await self._group(spec, undo)
+        with ExitStack() as sent:
+            control, inside = orders.control_pair(undo, sent)
+            output, write_end = orders.output_pipe(undo, sent)
+            joins = group.entries()
+            for fd in joins:
+                sent.callback(os.close, fd)
+            text = orders.instance(
+                spec,
+                root=str(self._root),
+                worker_id=worker_id,
+                init_id=self._plan.init_id,
+                own_groups=self.own_ids,
+                bound_data=not group.limits_memory,
+            )
+            birth = orders.give(self._link, text, [write_end, inside, *joins], undo)
+        listeners = await asyncio.shield(birth.ready)
+        meter = _meter(spec, birth, group)
+        alarm = group.oom_alarm()
+        if alarm is not None:
+            undo.callback(os.close, alarm)
+        live = Sandboxed(
+            birth, control=control, output=output, listeners=listeners, meter=meter, alarm=alarm, undo=undo
+        )
+        self._alive.add(live)
+        undo.callback(self._alive.discard, live)
+        return live
+
+    def _take_id(self, undo: AsyncExitStack) -> int:
+        """A user id that no other living instance has; 0, the server's own, where there is no range."""
+        if not self.own_ids:
+            return 0
+        if not self._free_ids:
+            raise StartFailed("every user id for instances is in use")
+        taken = self._free_ids.popleft()
+        undo.callback(self._free_ids.append, taken)  # to the end: a freed id rests as long as possible
+        return taken
+
+    async def _group(self, spec: LaunchSpec, undo: AsyncExitStack) -> Group:
+        self._count += 1
+        bounds = Bounds(
+            memory=(spec.memory_mb + spec.tmp_mb) * _MIB,
+            processes=spec.processes + _INIT_PROCESSES,
+            cpu=spec.memory_mb / _MB_OF_A_CORE,
+        )
+        group = await self._offload(self._cgroups.create, f"i{self._count}", bounds)
+        undo.push_async_callback(self._offload, group.remove)
+        return group
+
+    async def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str | Path, timeout_s: float) -> Completed:
+        """Run a trusted command below the sentinel; past the time-out, and when cancelled, it is killed."""
+        return await run_command(self._link, argv, env=env, cwd=cwd, timeout_s=timeout_s)
+
+    async def _offload(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._hands, work, *arguments)
+
+    async def _finish(self, undo: AsyncExitStack) -> None:
+        """Take back what a failed start took, whole even if we are cancelled meanwhile."""
+        task = asyncio.create_task(undo.aclose())
+        self._cleaning.add(task)
+        task.add_done_callback(self._cleaning.discard)
+        await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """End every instance, the sentinel and the janitor; remove the control groups."""
+        await asyncio.gather(*(live.close() for live in list(self._alive)))
+        await self._link.close()
+        await asyncio.gather(*self._cleaning, return_exceptions=True)
+        await self._offload(self._cgroups.close)
+        self._hands.shutdown()
+        holds, child = self._lifeline
+        os.close(holds)
+        await asyncio.to_thread(child.wait)
+        with contextlib.suppress(OSError):  # not empty only if someone put a file there, who will want it
+            self._root.rmdir()
+
+
+def _meter(spec: LaunchSpec, birth: Birth, group: Group) -> Meter:
+    if group.limits_memory:
+        return GroupMeter(group)
+    return SampledMeter(host_pid(birth.handle), spec.memory_mb * _MIB)

@@ -1,0 +1,109 @@
+"""A live instance, as the server holds it: its descriptors, how it ended, what it used."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from contextlib import AsyncExitStack
+
+from torpor.runtime.birth import Birth
+from torpor.runtime.meters import Meter, SampledMeter
+from torpor.runtime.spec import Exit
+
+_MIB = 1024 * 1024
+_ALARM_CHECKS, _ALARM_PAUSE_S = 50, 0.02
+_SAMPLE_S = 0.15
+
+
+class Sandboxed:
+    """Implements spec.Launched. `undo` takes back everything the start took, in the reverse order."""
+
+    def __init__(
+        self,
+        birth: Birth,
+        *,
+        control: socket.socket,
+        output: int,
+        listeners: tuple[socket.socket, ...],
+        meter: Meter,
+        alarm: int | None,
+        undo: AsyncExitStack,
+    ) -> None:
+        self.control = control
+        self.output = output
+        self.listeners = listeners
+        self._birth = birth
+        self._meter = meter
+        self._undo = undo
+        self._closing: asyncio.Task[None] | None = None
+        self._guard = asyncio.create_task(self._watch_memory(alarm))
+        self._end = asyncio.create_task(self._await_end())
+
+    async def _await_end(self) -> Exit:
+        status = await asyncio.shield(self._birth.over)
+        return exit_of(status, out_of_memory=self._meter.out_of_memory())
+
+    async def wait(self) -> Exit:
+        return await asyncio.shield(self._end)
+
+    def kill(self) -> None:
+        self._birth.kill()
+
+    def max_memory_mb(self) -> int:
+        return -(-self._meter.peak() // _MIB)
+
+    def cpu_ms(self) -> float:
+        return self._meter.cpu_ns() / 1e6
+
+    def reset_peak(self) -> None:
+        self._meter.reset_peak()
+
+    async def _watch_memory(self, alarm: int | None) -> None:
+        """End the whole instance once the kernel, or we, found it over its limit."""
+        if isinstance(self._meter, SampledMeter):
+            while not self._meter.sample():
+                await asyncio.sleep(_SAMPLE_S)
+            self.kill()
+        elif alarm is not None:
+            await self._await_alarm(alarm)
+
+    async def _await_alarm(self, alarm: int) -> None:
+        loop = asyncio.get_running_loop()
+        rung = asyncio.Event()
+        loop.add_reader(alarm, rung.set)
+        try:
+            while not self._meter.out_of_memory():
+                await rung.wait()
+                rung.clear()
+                with contextlib.suppress(BlockingIOError):
+                    os.eventfd_read(alarm)
+                # It rings before the victim is chosen, and the count follows the kill: look again for a second.
+                for _ in range(_ALARM_CHECKS):
+                    if self._meter.out_of_memory():
+                        break
+                    await asyncio.sleep(_ALARM_PAUSE_S)
+            self.kill()
+        finally:
+            loop.remove_reader(alarm)
+
+    async def close(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        self.kill()
+        await self.wait()
+        self._guard.cancel()
+        await asyncio.gather(self._guard, return_exceptions=True)
+        for listener in self.listeners:
+            listener.close()
+        await self._undo.aclose()
+
+
+def exit_of(status: int, *, out_of_memory: bool) -> Exit:
+    """An Exit from a wait status."""
+    code = os.waitstatus_to_exitcode(status)
+    return Exit(None, -code, out_of_memory) if code < 0 else Exit(code, None, out_of_memory)

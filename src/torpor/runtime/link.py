@@ -1,0 +1,219 @@
+"""The server's end of the sentinel: starts it, gives it orders, hears its news, and starts another when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torpor
+from torpor.core.errors import NotSupported, StartFailed
+from torpor.runtime import sentinel
+from torpor.sandbox.ids import IdPlan
+
+_BACK_OFF_S = (0.0, 0.1, 0.5, 2.0, 5.0)
+_MAX_NEWS = 8192
+_PROGRAM = "import sys; sys.path.insert(0, {path!r}); from torpor.runtime.{module} import main; main()"
+
+
+class Order(Protocol):
+    """Somebody who gave an order and hears what becomes of it."""
+
+    def started(self, handle: int) -> None:
+        """The init lives; `handle` is its pidfd, now the listener's own."""
+
+    def refused(self, reason: str) -> None:
+        """It was not started."""
+
+    def ended(self, status: int) -> None:
+        """Init and everything below it are gone; the wait status is init's own."""
+
+
+def bare_python(module: str, *words: str) -> list[str]:
+    """A command line for one of our own processes: no site packages, no variables, no working folder on the path."""
+    path = str(Path(torpor.__file__).parents[1])
+    return [sys.executable, "-I", "-S", "-c", _PROGRAM.format(path=path, module=module), *words]
+
+
+class SentinelLink:
+    """One sentinel at a time. Everything happens on the event loop's thread but the start of the process."""
+
+    def __init__(self, plan: IdPlan) -> None:
+        self._plan = plan
+        self._orders: dict[int, Order] = {}
+        self._last = 0
+        self._server: socket.socket | None = None
+        self._handle = -1
+        self._outbox: list[tuple[bytes, list[int]]] = []
+        self._failures = 0
+        self._revival: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def open(self) -> None:
+        """Start a sentinel. Raises NotSupported, saying what this machine refused."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            handle = await asyncio.to_thread(self._spawn, ours, theirs)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._server, self._handle = ours, handle
+        ours.setblocking(False)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(ours.fileno(), self._hear)
+        loop.add_reader(handle, self._gone)
+
+    def _spawn(self, ours: socket.socket, theirs: socket.socket) -> int:
+        plan = self._plan
+        setup: dict[str, Any] = {"users": plan.users, "groups": plan.groups}
+        if plan.tools:
+            setup["tools"] = plan.tools
+        words = bare_python("sentinel", str(theirs.fileno()), json.dumps(setup))
+        child = subprocess.Popen(
+            words, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={}, cwd="/", start_new_session=True
+        )
+        ours.settimeout(20)
+        theirs.close()
+        try:
+            news, handles, _, _ = socket.recv_fds(ours, _MAX_NEWS, 1)
+        except TimeoutError:
+            child.kill()
+            news, handles = b"", []
+        child.wait()
+        if not handles:
+            raise NotSupported(f"the sentinel did not start: {_reason(news)}. `torpor doctor` says what is missing.")
+        return handles[0]
+
+    def give(self, order: Order, descriptors: Sequence[int]) -> int:
+        """Order a start; `descriptors` are copied and stay the caller's. Returns the order's number.
+
+        Raises StartFailed while there is no sentinel.
+        """
+        if self._server is None:
+            raise StartFailed("the sentinel is being restarted; try again")
+        self._last += 1
+        self._orders[self._last] = order
+        self._outbox.append((sentinel.ORDER.pack(self._last), [os.dup(fd) for fd in descriptors]))
+        self._flush()
+        return self._last
+
+    def _flush(self) -> None:
+        server = self._server
+        while self._outbox and server is not None:
+            message, descriptors = self._outbox[0]
+            try:
+                socket.send_fds(server, [message], descriptors)
+            except BlockingIOError:
+                asyncio.get_running_loop().add_writer(server.fileno(), self._flush)
+                return
+            except OSError as error:
+                self._orders.pop(sentinel.ORDER.unpack(message)[0]).refused(f"the sentinel was not reached: {error}")
+            self._outbox.pop(0)
+            _close_all(descriptors)
+        if server is not None:
+            asyncio.get_running_loop().remove_writer(server.fileno())
+
+    def _hear(self) -> None:
+        """Take in what the sentinel says, a bounded number of messages at a time."""
+        for _ in range(64):
+            if self._server is None:
+                return
+            try:
+                message, handles, _, _ = socket.recv_fds(self._server, _MAX_NEWS, 1)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                message, handles = b"", []
+            if not message:
+                # Its end comes before those of its children; _gone is called once all of them are gone.
+                asyncio.get_running_loop().remove_reader(self._server.fileno())
+                return
+            self._heed(message, handles)
+
+    def _heed(self, message: bytes, handles: list[int]) -> None:
+        what, number, detail = sentinel.NEWS.unpack_from(message)
+        if what == sentinel.STARTED and number in self._orders:
+            self._failures = 0
+            self._orders[number].started(handles[0])
+            return
+        _close_all(handles)
+        if what == sentinel.BROKEN:
+            return  # it says why it leaves; what follows from that, follows from its end
+        order = self._orders.pop(number, None)
+        if order is not None and what == sentinel.REFUSED:
+            order.refused(f"the sentinel could not fork: {os.strerror(detail)}")
+        elif order is not None:
+            order.ended(detail)
+
+    def _gone(self) -> None:
+        """The sentinel is dead, and with it everything that ran below it."""
+        self._hear()
+        self._drop()
+        orders, self._orders = self._orders, {}
+        for order in orders.values():
+            order.ended(signal.SIGKILL)
+        if not self._closing:
+            self._revival = asyncio.get_running_loop().create_task(self._revive())
+
+    def _drop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._server is not None:
+            loop.remove_reader(self._server.fileno())
+            loop.remove_writer(self._server.fileno())
+            self._server.close()
+            self._server = None
+        for _, descriptors in self._outbox:
+            _close_all(descriptors)
+        self._outbox.clear()
+        if self._handle >= 0:
+            loop.remove_reader(self._handle)
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PIDFD, self._handle, os.WEXITED)
+            os.close(self._handle)
+            self._handle = -1
+
+    async def _revive(self) -> None:
+        """Start another one, waiting longer each time until one has obeyed an order."""
+        while not self._closing:
+            await asyncio.sleep(_BACK_OFF_S[min(self._failures, len(_BACK_OFF_S) - 1)])
+            self._failures += 1
+            try:
+                await self.open()
+            except NotSupported:
+                continue
+            return
+
+    async def close(self) -> None:
+        """End the sentinel, and wait until it and all below are gone."""
+        self._closing = True
+        if self._revival is not None:
+            self._revival.cancel()
+            await asyncio.gather(self._revival, return_exceptions=True)
+        if self._handle < 0:
+            return
+        gone = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+        loop.remove_reader(self._handle)
+        loop.add_reader(self._handle, gone.set)
+        await gone.wait()
+        self._gone()
+
+
+def _close_all(descriptors: Sequence[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)
+
+
+def _reason(news: bytes) -> str:
+    return news[sentinel.NEWS.size :].decode(errors="replace") or "it ended without a word"

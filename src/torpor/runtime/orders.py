@@ -1,0 +1,98 @@
+"""Orders for the sentinel: what a specification means as text for init, and the descriptors that go with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from typing import Any
+
+from torpor.runtime.birth import Birth
+from torpor.runtime.link import SentinelLink
+from torpor.runtime.spec import LaunchSpec
+
+_SMALLEST_SHM_MB = 64
+_LOCKED_MEMORY = 8 << 20
+_MESSAGE_QUEUES = 819_200
+# Reserved is not used: threads' stacks and arenas count as data. This only stops what a sampler would be too late for.
+_DATA_MB = 1024
+
+
+def instance(
+    spec: LaunchSpec, *, root: str, worker_id: int, init_id: int, own_groups: bool, bound_data: bool
+) -> dict[str, Any]:
+    """The orders for one sandboxed instance."""
+    limits = {
+        "NOFILE": spec.open_files,
+        "NPROC": spec.processes,
+        "CORE": 0,
+        "MEMLOCK": _LOCKED_MEMORY,
+        "MSGQUEUE": _MESSAGE_QUEUES,
+    }
+    if bound_data:
+        limits["DATA"] = (spec.memory_mb * 2 + _DATA_MB) << 20
+    return {
+        "kind": "instance",
+        "argv": list(spec.argv),
+        "env": dict(spec.env),
+        "cwd": spec.cwd,
+        "mounts": [[mount.source, mount.target, mount.read_only] for mount in spec.mounts],
+        "tmp_mb": spec.tmp_mb,
+        "shm_mb": max(spec.memory_mb // 2, _SMALLEST_SHM_MB),
+        "hosts": dict(spec.hosts),
+        "doors": list(spec.doors),
+        "network": spec.network,
+        "limits": limits,
+        "root": root,
+        "worker_id": worker_id,
+        "init_id": init_id,
+        "own_groups": own_groups,
+    }
+
+
+def command(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> dict[str, Any]:
+    """The orders for one trusted command."""
+    return {"kind": "command", "argv": list(argv), "env": dict(env), "cwd": cwd}
+
+
+def give(link: SentinelLink, orders: Mapping[str, Any], descriptors: Sequence[int], undo: AsyncExitStack) -> Birth:
+    """Send orders to the sentinel; `undo` ends what comes of them. Raises StartFailed."""
+    with ExitStack() as sent:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sent.callback(theirs.close)
+        text = os.memfd_create("orders", os.MFD_CLOEXEC)
+        sent.callback(os.close, text)
+        _write_all(text, json.dumps(orders).encode())
+        birth = Birth(ours)
+        undo.push_async_callback(birth.abandon)
+        try:
+            link.give(birth, [text, theirs.fileno(), *descriptors])
+        except BaseException as error:
+            birth.refused(str(error))
+            raise
+    return birth
+
+
+def control_pair(undo: ExitStack | AsyncExitStack, sent: ExitStack) -> tuple[socket.socket, int]:
+    """Our end of a stream, non-blocking, and the other one for the worker."""
+    ours, theirs = socket.socketpair()
+    undo.callback(ours.close)
+    sent.callback(theirs.close)
+    ours.setblocking(False)
+    return ours, theirs.fileno()
+
+
+def output_pipe(undo: ExitStack | AsyncExitStack, sent: ExitStack) -> tuple[int, int]:
+    """The read end, non-blocking, and the write end."""
+    ours, theirs = os.pipe()
+    undo.callback(os.close, ours)
+    sent.callback(os.close, theirs)
+    os.set_blocking(ours, False)
+    return ours, theirs
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]

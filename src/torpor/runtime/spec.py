@@ -1,0 +1,131 @@
+"""What is asked of a launcher and what it answers: values and promises, no processes."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from torpor.core.function import Isolation
+
+DOOR = ("127.0.0.1", 9001)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A host folder or file and where an instance sees it. A writable one is the instance's own while it lives."""
+
+    source: str
+    target: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchSpec:
+    """One instance to start. `argv[0]` is a path inside; `mounts` come on top of the synthesised root.
+
+    `hosts` maps names to addresses for /etc/hosts; `doors` are listeners on the instance's own loopback, opened before
+    user code runs. `network="host"` is for sandboxed builds of source packages alone.
+    """
+
+    instance_id: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: str = "/var/task"
+    mounts: tuple[Mount, ...] = ()
+    memory_mb: int = 128
+    tmp_mb: int = 512
+    processes: int = 1024
+    open_files: int = 1024
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    doors: tuple[tuple[str, int], ...] = (DOOR,)
+    network: Literal["none", "host"] = "none"
+    isolation: Isolation = Isolation.SANDBOX
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How the worker ended: a status, or the signal that ended it. `out_of_memory`: the limit was met at least once."""
+
+    status: int | None
+    signal: int | None
+    out_of_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A trusted command that has ended; a negative `returncode` is the signal. `output`: the last of it, both streams."""
+
+    returncode: int
+    output: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxOptions:
+    """`run_dir` holds what lives as long as the server; `uid_base` is the first of 65,535 ids for instances (root only)."""
+
+    data_dir: Path
+    run_dir: Path
+    uid_base: int | None = None
+    start_timeout_s: float = 30.0
+
+
+class Launched(Protocol):
+    """A live instance. Descriptors are non-blocking and belong to it: close() closes them."""
+
+    @property
+    def control(self) -> socket.socket:
+        """Our end of the worker's descriptor 3."""
+        ...
+
+    @property
+    def output(self) -> int:
+        """The read end of the worker's standard output and error."""
+        ...
+
+    @property
+    def listeners(self) -> tuple[socket.socket, ...]:
+        """In the order of the specification's doors."""
+        ...
+
+    async def wait(self) -> Exit:
+        """How it ended, once every process inside has."""
+        ...
+
+    def kill(self) -> None:
+        """End everything inside. May be called at any time, and again."""
+        ...
+
+    def max_memory_mb(self) -> int:
+        """The most memory that was charged to it since the start or the last reset."""
+        ...
+
+    def cpu_ms(self) -> float:
+        """Processor time of all its processes so far."""
+        ...
+
+    def reset_peak(self) -> None:
+        """Start measuring the most memory anew, where the kernel can."""
+        ...
+
+    async def close(self) -> None:
+        """Kill, wait, close descriptors, remove the cgroup. May be called again."""
+        ...
+
+
+class Launcher(Protocol):
+    """Starts instances and trusted commands, all of which die with the server."""
+
+    async def start(self, spec: LaunchSpec) -> Launched:
+        """Raises StartFailed, or NotSupported where this machine cannot do what was asked."""
+        ...
+
+    async def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str | Path, timeout_s: float) -> Completed:
+        """Run a trusted command in the server's own view of files. Raises StartFailed."""
+        ...
+
+    async def close(self) -> None:
+        """End everything, and leave nothing behind."""
+        ...

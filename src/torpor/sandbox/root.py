@@ -1,0 +1,146 @@
+"""The file system of an instance: a small tmpfs with the host's programs read-only, and everything else made up.
+
+Built by init before it gives up its rights, below an empty folder of the host that nobody else sees change.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+
+from torpor.sandbox import mounts
+from torpor.sandbox.mounts import NODEV, NOEXEC, NOSUID, RDONLY
+
+USER, USER_ID, GROUP_ID = "sbx_user1051", 993, 990
+
+_SEALED = RDONLY | NOSUID | NODEV
+_PROGRAMS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+_DEVICE_LINKS = {"fd": "self/fd", "stdin": "self/fd/0", "stdout": "self/fd/1", "stderr": "self/fd/2"}
+# Of the host's /etc, what libraries read and what holds no secret (never /etc/ssl/private).
+_SHARED_ETC = (
+    "alternatives",
+    "ca-certificates",
+    "ld.so.cache",
+    "localtime",
+    "mime.types",
+    "pki/ca-trust/extracted",
+    "pki/tls/certs",
+    "protocols",
+    "services",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+)
+_TEXTS = {
+    "group": f"root:x:0:\n{USER}:x:{GROUP_ID}:\nnogroup:x:65534:\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n",
+    "passwd": (
+        "root:x:0:0:root:/:/sbin/nologin\n"
+        f"{USER}:x:{USER_ID}:{GROUP_ID}::/tmp:/sbin/nologin\n"
+        "nobody:x:65534:65534:nobody:/:/sbin/nologin\n"
+    ),
+}
+_PROC_SEALED = ("sys", "bus", "fs", "irq", "acpi", "scsi", "driver", "tty", "dynamic_debug")
+_PROC_HIDDEN = (
+    "kallsyms",
+    "kcore",
+    "key-users",
+    "keys",
+    "kmsg",
+    "kpagecgroup",
+    "kpagecount",
+    "kpageflags",
+    "latency_stats",
+    "sched_debug",
+    "slabinfo",
+    "sysrq-trigger",
+    "timer_list",
+    "timer_stats",
+    "vmallocinfo",
+)
+_MIB = 1024 * 1024
+
+
+def build(root: str, *, tmp_mb: int, shm_mb: int, owner: int, hosts: Mapping[str, str], resolver: bool) -> None:
+    """Assemble the root at `root`. `owner` is the worker's uid and gid as its creator sees it."""
+    mounts.make_private()
+    mounts.tmpfs(root, "size=4m,nr_inodes=4k,mode=0755")
+    _programs(root)
+    _configuration(f"{root}/etc", hosts, resolver=resolver)
+    _devices(f"{root}/dev", owner, shm_mb)
+    mounts.proc(f"{root}/proc")
+    _mask_proc(f"{root}/proc")
+    for name in ("cpu", "node"):
+        _bind_if_there(f"/sys/devices/system/{name}", f"{root}/sys/devices/system/{name}", _SEALED | NOEXEC)
+    mounts.tmpfs(f"{root}/tmp", _owned(tmp_mb, owner))
+    for name in ("var/task", "opt"):
+        os.makedirs(f"{root}/{name}", mode=0o755, exist_ok=True)
+    os.makedirs(f"{root}/var/tmp", exist_ok=True)
+
+
+def add(root: str, wanted: Iterable[tuple[str, str, bool]]) -> None:
+    """Show host folders or files inside: (source, target, read-only)."""
+    for source, target, read_only in wanted:
+        mounts.bind(source, root + os.path.normpath(target), _SEALED if read_only else NOSUID | NODEV)
+
+
+def seal(root: str) -> None:
+    """Enter the root and make its own tmpfs read-only; what is mounted in it keeps its attributes."""
+    mounts.pivot(root)
+    mounts.set_attributes(-1, _SEALED, path="/", recursive=False)
+
+
+def _owned(size_mb: int, owner: int) -> str:
+    # An inode costs a kilobyte of the instance's memory; 16 for each megabyte keep them within reason.
+    return f"size={size_mb * _MIB},nr_inodes={max(size_mb * 64, 1024)},mode=1777,uid={owner},gid={owner}"
+
+
+def _programs(root: str) -> None:
+    for name in _PROGRAMS:
+        if os.path.islink(f"/{name}"):
+            os.symlink(os.readlink(f"/{name}"), f"{root}/{name}")
+        else:
+            _bind_if_there(f"/{name}", f"{root}/{name}", _SEALED)
+
+
+def _configuration(etc: str, hosts: Mapping[str, str], *, resolver: bool) -> None:
+    os.makedirs(etc, mode=0o755)
+    names = "127.0.0.1 localhost\n::1 localhost\n" + "".join(f"{to} {name}\n" for name, to in hosts.items())
+    for name, text in {**_TEXTS, "hosts": names, "resolv.conf": _resolver() if resolver else ""}.items():
+        with open(f"{etc}/{name}", "w", encoding="utf-8") as file:
+            file.write(text)
+    os.symlink("../usr/lib/os-release", f"{etc}/os-release")
+    os.symlink("../proc/self/mounts", f"{etc}/mtab")
+    for name in _SHARED_ETC:
+        # Followed to its end: what lies behind a link out of /etc is not in the new root.
+        _bind_if_there(os.path.realpath(f"/etc/{name}"), f"{etc}/{name}", _SEALED | NOEXEC)
+
+
+def _resolver() -> str:
+    with open("/etc/resolv.conf", encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def _devices(dev: str, owner: int, shm_mb: int) -> None:
+    mounts.tmpfs(dev, "size=64k,nr_inodes=64,mode=0755", NOSUID | NOEXEC)
+    for name in _DEVICES:
+        mounts.bind(f"/dev/{name}", f"{dev}/{name}", RDONLY | NOSUID | NOEXEC)  # not NODEV: these must open
+    for name, target in _DEVICE_LINKS.items():
+        os.symlink(f"/proc/{target}", f"{dev}/{name}")
+    mounts.tmpfs(f"{dev}/shm", _owned(shm_mb, owner))
+    mounts.set_attributes(-1, RDONLY | NOSUID | NOEXEC, path=dev, recursive=False)
+
+
+def _mask_proc(proc: str) -> None:
+    """Make the kernel's switches read-only and empty what tells about the machine and its other users."""
+    for name in _PROC_SEALED:
+        if os.path.isdir(f"{proc}/{name}"):
+            mounts.bind(f"{proc}/{name}", f"{proc}/{name}", _SEALED | NOEXEC)
+    for name in _PROC_HIDDEN:
+        if os.path.exists(f"{proc}/{name}"):
+            mounts.bind("/dev/null", f"{proc}/{name}", RDONLY | NOSUID | NOEXEC)
+
+
+def _bind_if_there(source: str, target: str, attributes: int) -> None:
+    if os.path.exists(source):
+        mounts.bind(source, target, attributes)
