@@ -11,7 +11,7 @@ import structlog
 from torpor.core.errors import AccessDenied, RequestTooLarge, TorporError
 from torpor.core.http import HttpRequest, HttpResponse
 from torpor.core.identity import Kind
-from torpor.core.limits import Limits
+from torpor.core.limits import MIB, Limits
 from torpor.gateway import refusals
 from torpor.gateway.abandon import abandonable, was_abandoned
 from torpor.gateway.asgi import (
@@ -31,6 +31,7 @@ from torpor.gateway.asgi import (
 )
 from torpor.gateway.auth import Authenticator, Certain
 from torpor.gateway.function_urls import PREFIX, FunctionUrls, Target, target_of_path
+from torpor.gateway.loans import Loan, Memory
 from torpor.gateway.origins import Hosts, function_of_host, hosts_of, is_cross_site
 from torpor.gateway.ports import Front, ServiceOf
 from torpor.gateway.sigv4 import AuthenticationFailed
@@ -49,6 +50,7 @@ class GatewayOptions:
     version: str = ""
     limits: Limits = field(default_factory=Limits)
     patience_s: float = 60.0
+    body_memory: int = 512 * MIB
     log_requests: bool = False
 
     @property
@@ -78,13 +80,14 @@ class Gateway:
         self._authenticator = authenticator
         self._hosts = hosts
         self._options = options or GatewayOptions()
+        self._memory = Memory(self._options.body_memory)
         self._date = DateHeader()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         request = request_of(scope, new_request_id())
-        exchange = _Exchange(send, self._date, time.perf_counter())
+        exchange = _Exchange(send, self._date, self._memory.loan())
         try:
             await self._serve(request, scope, receive, exchange)
         except Disconnected:
@@ -95,6 +98,8 @@ class Gateway:
         except Exception:
             log.exception("a request failed", action="request_failed", request_id=request.request_id, path=request.path)
             await exchange.fail(request)
+        finally:
+            exchange.loan.give_back()
         if self._options.log_requests:
             exchange.report(request)
 
@@ -108,13 +113,15 @@ class Gateway:
         if function is None and (path == OWN or path.startswith(f"{OWN}/")):
             await self._own(request, scope, receive, exchange)
         elif function is not None or path.startswith(PREFIX):
-            await exchange.answer(await self._function(request, function, scope, receive))
+            await exchange.answer(await self._function(request, function, scope, receive, exchange.loan))
         else:
-            await exchange.answer(await self._aws(request, scope, receive))
+            await exchange.answer(await self._aws(request, scope, receive, exchange.loan))
 
-    async def _function(self, request: HttpRequest, name: str | None, scope: Scope, receive: Receive) -> HttpResponse:
+    async def _function(
+        self, request: HttpRequest, name: str | None, scope: Scope, receive: Receive, loan: Loan
+    ) -> HttpResponse:
         async def read(head: HttpRequest) -> bytes:
-            return await self._body(head, receive, self._options.limits.sync_payload)
+            return await self._body(head, receive, loan, self._options.limits.sync_payload)
 
         try:
             target = target_of_path(request.path) if name is None else Target.of_host(name, request.path)
@@ -123,14 +130,14 @@ class Gateway:
         with abandonable(scope):
             return await self._functions(request, target, read)
 
-    async def _aws(self, request: HttpRequest, scope: Scope, receive: Receive) -> HttpResponse:
+    async def _aws(self, request: HttpRequest, scope: Scope, receive: Receive, loan: Loan) -> HttpResponse:
         try:
             if is_cross_site(request):
                 raise AccessDenied(_CROSS_SITE)
             proof = self._authenticator.begin(request)
             invokes = request.path.endswith("/invocations")
             limit = self._options.limits.sync_payload if invokes else self._options.upload
-            body = await self._body(request, receive, limit)
+            body = await self._body(request, receive, loan, limit)
             request = replace(request, body=body, principal=proof.verify(body))
         except AuthenticationFailed as error:
             if self._service_of(request) is None and not refusals.speaks_query(request):
@@ -153,29 +160,29 @@ class Gateway:
             if is_cross_site(request):
                 raise AccessDenied(_CROSS_SITE)
             if not request.path.startswith(CODE):  # a link to code carries its own proof
-                receive = await self._admit_owner(request, receive)
+                receive = await self._admit_owner(request, receive, exchange.loan)
         except TorporError as error:
             await exchange.answer(refusals.own(error))
             return
         scope["torpor.request"] = request
         await self._management(scope, receive, exchange.send)
 
-    async def _admit_owner(self, request: HttpRequest, receive: Receive) -> Receive:
+    async def _admit_owner(self, request: HttpRequest, receive: Receive, loan: Loan) -> Receive:
         """Raises AuthenticationFailed or AccessDenied. With a token the body streams on; a signed one is read first."""
         proof = self._authenticator.begin(request)
         if isinstance(proof, Certain):
             principal = proof.principal
         else:
-            body = await self._body(request, receive, self._options.upload)
+            body = await self._body(request, receive, loan, self._options.upload)
             principal = proof.verify(body)
             receive = _replay(body, receive)
         if principal.kind is not Kind.OWNER:
             raise AccessDenied(f"{principal.arn or 'This caller'} is not this server's owner.")
         return receive
 
-    async def _body(self, request: HttpRequest, receive: Receive, limit: int) -> bytes:
+    async def _body(self, request: HttpRequest, receive: Receive, loan: Loan, limit: int) -> bytes:
         try:
-            return await read_body(request, receive, limit, self._options.patience_s)
+            return await read_body(request, receive, loan, limit, self._options.patience_s)
         except BodyTooLarge:
             operation = (
                 "the InvokeFunction operation" if limit == self._options.limits.sync_payload else "this operation"
@@ -192,12 +199,13 @@ _CROSS_SITE = (
 class _Exchange:
     """One answer: remembers whether it began, so that a failure afterwards does not begin another."""
 
-    __slots__ = ("_date", "_send", "_since", "status")
+    __slots__ = ("_date", "_send", "_since", "loan", "status")
 
-    def __init__(self, send: Send, date: DateHeader, since: float) -> None:
+    def __init__(self, send: Send, date: DateHeader, loan: Loan) -> None:
         self._send = send
         self._date = date
-        self._since = since
+        self._since = time.perf_counter()
+        self.loan = loan
         self.status = 0
 
     async def answer(self, response: HttpResponse) -> None:

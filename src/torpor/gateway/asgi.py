@@ -13,6 +13,7 @@ import msgspec
 
 from torpor.core.errors import UserError
 from torpor.core.http import HttpRequest, HttpResponse
+from torpor.gateway.loans import Loan
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -69,14 +70,16 @@ def declared_length(request: HttpRequest) -> int | None:
     return int(text)
 
 
-async def read_body(request: HttpRequest, receive: Receive, limit: int, patience_s: float) -> bytes:
-    """The whole body, at most `limit` bytes, with at most `patience_s` between its pieces.
+async def read_body(request: HttpRequest, receive: Receive, loan: Loan, limit: int, patience_s: float) -> bytes:
+    """The whole body, at most `limit` bytes, with at most `patience_s` between its pieces; `loan` holds its memory.
 
-    Raises BodyTooLarge, BodyTooSlow, BadBody and Disconnected. A declared length beyond the limit is refused unread.
+    Raises BodyTooLarge, BodyTooSlow, BadBody, Overloaded and Disconnected. A declared length beyond the limit is
+    refused unread.
     """
     length = declared_length(request)
     if length is not None and length > limit:
         raise BodyTooLarge
+    loan.hold(length or 0)
     if not length and "transfer-encoding" not in (name for name, _ in request.headers):
         return b""
     message = await _next(receive, patience_s)
@@ -89,6 +92,7 @@ async def read_body(request: HttpRequest, receive: Receive, limit: int, patience
         message = await _next(receive, patience_s)
         pieces.append(message.get("body", b""))
         size += len(pieces[-1])
+        loan.hold(size)
     return _within(b"".join(pieces), size, limit)
 
 

@@ -20,7 +20,7 @@ import structlog
 from torpor.core.errors import AccessDenied, RequestTooLarge, TorporError
 from torpor.core.http import HttpRequest, HttpResponse
 from torpor.core.identity import Principal
-from torpor.core.limits import Limits
+from torpor.core.limits import MIB, Limits
 from torpor.gateway import refusals
 from torpor.gateway.abandon import abandonable, was_abandoned
 from torpor.gateway.asgi import (
@@ -36,6 +36,7 @@ from torpor.gateway.asgi import (
     request_of,
     send_response,
 )
+from torpor.gateway.loans import Loan, Memory
 from torpor.gateway.ports import Front, ServiceOf
 from torpor.gateway.protocol import Bounds
 from torpor.gateway.serve import Server, Serving
@@ -46,6 +47,7 @@ CREDENTIALS = "/_torpor/credentials"
 LIFETIME_S = 3600  # SDKs renew some minutes before; a frozen instance simply asks again
 
 # Clients freeze together with their instance, so an idle connection may be silent for long.
+_BODY_MEMORY = 32 * MIB  # of one instance's requests at one time
 DOOR_BOUNDS = Bounds(connections=64, head_bytes=32 * 1024, head_s=60.0, keep_alive_s=900)
 
 
@@ -65,6 +67,7 @@ class _Visitor:
 
     principal: Principal
     issued: Pass
+    memory: Memory
 
 
 class Door:
@@ -105,7 +108,7 @@ class Doors:
 
     async def open(self, principal: Principal, listeners: Sequence[socket.socket], issued: Pass | None = None) -> Door:
         """Serve `principal` on `listeners`, which the door owns from now on."""
-        visitor = _Visitor(principal, issued or Pass())
+        visitor = _Visitor(principal, issued or Pass(), Memory(_BODY_MEMORY))
         return Door(await self._server.serve(listeners, {"visitor": visitor}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,8 +117,9 @@ class Doors:
             return
         visitor: _Visitor = scope["state"]["visitor"]
         request = replace(request_of(scope, new_request_id()), principal=visitor.principal)
+        loan = visitor.memory.loan()
         try:
-            response = await self._answer(request, visitor, scope, receive)
+            response = await self._answer(request, visitor, scope, receive, loan)
         except Disconnected:
             return
         except asyncio.CancelledError:
@@ -125,15 +129,17 @@ class Doors:
         except Exception:
             log.exception("a request at a door failed", action="door_request_failed", request_id=request.request_id)
             response = json_response(500, {"message": "Internal Server Error", "requestId": request.request_id})
+        finally:
+            loan.give_back()
         await send_response(send, response, self._date())
 
-    async def _answer(self, request: HttpRequest, visitor: _Visitor, scope: Scope, receive: Receive) -> HttpResponse:
+    async def _answer(
+        self, request: HttpRequest, visitor: _Visitor, scope: Scope, receive: Receive, loan: Loan
+    ) -> HttpResponse:
         if request.path == CREDENTIALS:
             return self._credentials(request, visitor.issued)
         try:
-            limit = self._limits.sync_payload
-            body = await self._body(request, receive, limit)
-            request = replace(request, body=body)
+            request = replace(request, body=await self._body(request, receive, loan))
             if self._service_of(request) is None:
                 raise AccessDenied(
                     f"{visitor.principal.arn} may call AWS services here, and nothing else; "
@@ -144,9 +150,10 @@ class Doors:
         with abandonable(scope):
             return await self._front(request)
 
-    async def _body(self, request: HttpRequest, receive: Receive, limit: int) -> bytes:
+    async def _body(self, request: HttpRequest, receive: Receive, loan: Loan) -> bytes:
+        limit = self._limits.sync_payload
         try:
-            return await read_body(request, receive, limit, self._patience_s)
+            return await read_body(request, receive, loan, limit, self._patience_s)
         except BodyTooLarge:
             raise RequestTooLarge(
                 f"Request must be smaller than {limit} bytes for the InvokeFunction operation"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from torpor.core.arn import LATEST, FunctionRef, Home, is_function_name
-from torpor.core.errors import AccessDenied, FunctionNotFound, TorporError
+from torpor.core.errors import AccessDenied, FunctionNotFound, NotInvocable, TorporError
 from torpor.core.function import FunctionUrl
 from torpor.core.http import HttpRequest, HttpResponse
 from torpor.core.identity import Kind, Principal
@@ -82,6 +82,10 @@ class FunctionUrls:
         """The function's answer, or why there is none. `read` reads the request's body, once the head is let in."""
         try:
             return await self._answer(request, target, read)
+        except NotInvocable as error:
+            # Why a build failed is for its owner: the reason quotes the resolver's last lines.
+            hidden = self._is_public(self._directory.url(target.ref.name), target)
+            return refusals.web(NotInvocable("The function is not ready to answer.") if hidden else error)
         except TorporError as error:
             return refusals.web(error)
 
@@ -104,13 +108,16 @@ class FunctionUrls:
 
     def _proof(self, request: HttpRequest, url: FunctionUrl | None, target: Target) -> Proof:
         """Who may be calling. Raises AccessDenied for strangers at a closed door."""
-        public = url is not None and url.auth == "NONE" and target.ref.qualifier in (None, LATEST)
-        if public:
+        if self._is_public(url, target):
             return Certain(Principal(Kind.ANONYMOUS, function=target.ref.name))
         proof = _attempt(self._authenticator, request)
         if isinstance(proof, Certain) and not request.header("authorization") and is_cross_site(request):
             raise AccessDenied("Forbidden")  # --auth off trusts this machine's programs, not the pages it shows
         return proof
+
+    @staticmethod
+    def _is_public(url: FunctionUrl | None, target: Target) -> bool:
+        return url is not None and url.auth == "NONE" and target.ref.qualifier in (None, LATEST)
 
     async def _invoke(self, request: HttpRequest, target: Target) -> HttpResponse:
         addressed = Addressed(target.ref.name, target.path, target.prefix, self._home)

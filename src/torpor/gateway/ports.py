@@ -11,7 +11,6 @@ from torpor.core.http import HttpRequest, HttpResponse
 from torpor.core.identity import Principal
 from torpor.core.invocation import Outcome
 
-
 ServiceOf = Callable[[HttpRequest], str | None]  # the AWS service that a request is for, or None
 
 

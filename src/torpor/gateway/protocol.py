@@ -1,30 +1,40 @@
 """uvicorn's HTTP protocol with bounds: connections, the size of a request's head, and the time it may take.
 
-httptools alone accepts a head of any size, and uvicorn waits for ever for the first byte of one.
+httptools alone accepts a head of any size, and uvicorn waits for ever for the first byte of one, for the rest of a body
+that nobody wants any more, and for a client that does not read its answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one listener puts up with. `keep_alive_s` is how long an idle connection stays."""
+    """What one listener puts up with. `keep_alive_s` is how long an idle connection stays.
+
+    A client that was answered early may still send `unwanted_bytes` of its body: closing at once would reset the
+    connection, and the answer might never be read.
+    """
 
     connections: int = 10_000
     head_bytes: int = 64 * 1024
     head_s: float = 30.0
     keep_alive_s: int = 75
+    unwanted_bytes: int = 128 * 1024 * 1024
+    linger_s: float = 30.0
 
 
 class Connection(HttpToolsProtocol):
-    """One client's connection. An application finds it in its scope as `torpor.connection`."""
+    """One client's connection. An application finds it in its scope as `torpor.connection`.
+
+    `on_lost` is called when the client leaves while it is set.
+    """
 
     bounds = Bounds()
 
@@ -32,6 +42,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self.on_lost: Callable[[], object] | None = None
         self._head_bytes = 0
+        self._unwanted_bytes = 0
         self._in_head = False
         self._head_timer: asyncio.TimerHandle | None = None
 
@@ -50,19 +61,16 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if not self._in_head:
-            if self._head_timer is not None:
-                self._disarm()
-            return
-        self._head_bytes += len(data)
-        if self._head_bytes > self.bounds.head_bytes:
-            self._refuse(431, b"Request Header Fields Too Large")
-        elif self._head_timer is None:
-            self._arm()
+        if self._in_head:
+            self._bound_head(len(data))
+        elif self._head_timer is not None:
+            self._disarm()
+        if self.cycle is not None and self.cycle.response_complete:
+            self._stay()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["torpor.connection"] = self  # type: ignore[typeddict-unknown-key]
+        cast("MutableMapping[str, Any]", self.scope)["torpor.connection"] = self
         self._in_head, self._head_bytes = True, 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -72,6 +80,30 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self._unwanted_bytes += len(body)
+            if self._unwanted_bytes > self.bounds.unwanted_bytes:
+                self.transport.abort()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._end_for_certain()
+
+    def _bound_head(self, received: int) -> None:
+        self._head_bytes += received
+        if self._head_bytes > self.bounds.head_bytes:
+            self._refuse(431, b"Request Header Fields Too Large")
+        elif self._head_timer is None:
+            self._arm()
+
+    def _stay(self) -> None:
+        """What came was not a request: the time that an idle connection may stay begins again."""
+        if self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            handler = self.timeout_keep_alive_handler
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, handler)
 
     def _arm(self) -> None:
         self._head_timer = self.loop.call_later(self.bounds.head_s, self._refuse, 408, b"Request Timeout")
@@ -89,6 +121,11 @@ class Connection(HttpToolsProtocol):
         if self.cycle is None or self.cycle.response_complete:
             self.transport.write(b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % (status, reason))
         self.transport.close()
+        self._end_for_certain()
+
+    def _end_for_certain(self) -> None:
+        """Closing waits until the client has read what was written; a client that never does is cut off."""
+        self.loop.call_later(self.bounds.linger_s, self.transport.abort)
 
 
 def bounded(bounds: Bounds) -> type[Connection]:

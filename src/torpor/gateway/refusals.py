@@ -22,6 +22,7 @@ _STATUS = {
     "RequestTimeoutException": 408,
     "ResourceConflictException": 409,
     "ResourceNotFoundException": 404,
+    "ServiceUnavailableException": 503,
     "TooManyRequestsException": 429,
     "UnrecognizedClientException": 403,
 }

@@ -226,14 +226,14 @@ class _Recomputing(SigV4Auth):  # type: ignore[misc]  # botocore has no types
     def headers_to_sign(self, request: Any) -> Any:
         return request.signed
 
-    def payload(self, request: Any) -> str:  # noqa: ARG002  (botocore's signature, as below)
+    def payload(self, request: Any) -> str:  # noqa: ARG002  (botocore's signature)
         return self._payload
 
-    def canonical_query_string(self, request: Any) -> str:  # noqa: ARG002
+    def canonical_query_string(self, request: Any) -> str:  # noqa: ARG002  (botocore's signature)
         query: str = self._canonical_query_string_url(SimpleNamespace(query=self._query))
         return query
 
-    def signature(self, string_to_sign: str, request: Any) -> str:  # noqa: ARG002
+    def signature(self, string_to_sign: str, request: Any) -> str:  # noqa: ARG002  (botocore's signature)
         text: str = self._sign(self._key, string_to_sign, hex=True)
         return text
 
