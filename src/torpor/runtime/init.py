@@ -1,10 +1,10 @@
 """The tiny trusted init of one instance or command: PID 1 of its own PID namespace, its worker is PID 2.
 
-It joins the cgroups it was handed, builds the sandbox, starts the worker, reaps what is orphaned, reports exactly how the
-worker ended, and leaves, whereupon the kernel ends everything else inside. It forwards nothing.
+It joins the cgroups it was handed, builds the sandbox, starts the worker, reaps what is orphaned, reports exactly how
+the worker ended, and leaves, whereupon the kernel ends everything else inside. It forwards nothing.
 
-The namespaces belong to the sentinel's user namespace. The worker goes on into one of its own, with a locked copy of the
-mounts, so that it holds no right over any of them whatever it becomes.
+The namespaces belong to the sentinel's user namespace. The worker goes on into one of its own, with a locked copy of
+the mounts, so that it holds no right over any of them whatever it becomes.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def _worker(orders: Orders, descriptors: list[int], gate: int, code: bytes) -> N
     os.chdir(orders["cwd"])
     _arrange([descriptors[_OUTPUT], descriptors[_OUTPUT], descriptors[_CONTROL]], gate)
     seccomp.install(code)
-    os.execve(orders["argv"][0], orders["argv"], orders["env"])
+    os.execve(orders["argv"][0], orders["argv"], orders["env"])  # noqa: S606 -- no shell is meant
 
 
 def _arrange(descriptors: list[int], gate: int) -> None:
@@ -189,7 +189,7 @@ def _trusted(orders: Orders, descriptors: list[int], gate: int) -> NoReturn:
     os.setsid()
     os.chdir(orders["cwd"])
     _arrange([descriptors[_OUTPUT], descriptors[_OUTPUT]], gate)
-    os.execve(orders["argv"][0], orders["argv"], orders["env"])
+    os.execve(orders["argv"][0], orders["argv"], orders["env"])  # noqa: S606 -- no shell is meant
 
 
 _INITS = {"instance": _instance, "command": _command}

@@ -35,14 +35,14 @@ def clean(duties: dict[str, list[str]]) -> None:
     groups = [Path(path) for path in duties["cgroups"]]
     deadline = time.monotonic() + _PATIENCE_S
     # First let the kernel end the sentinel's namespace: usually everything is gone by then.
-    while not all([remove_tree(group) for group in groups]) and time.monotonic() < deadline:
-        for group in groups:
+    while (left := [group for group in groups if not remove_tree(group)]) and time.monotonic() < deadline:
+        for group in left:
             end_tree(group)
         time.sleep(0.02)
     for group in groups:
         restore(group.parent, group.name)
-    for path in duties["paths"]:
-        if os.path.isdir(path) and not os.path.islink(path):
+    for path in map(Path, duties["paths"]):
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
-        elif os.path.lexists(path):
-            os.unlink(path)
+        else:
+            path.unlink(missing_ok=True)

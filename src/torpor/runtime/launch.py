@@ -18,11 +18,11 @@ from typing import Any, TypeVar
 from torpor.core.errors import NotSupported, StartFailed
 from torpor.core.function import Isolation
 from torpor.runtime import janitor, orders
+from torpor.runtime.accounts import GroupMeter, Meter, SampledMeter, host_pid
 from torpor.runtime.birth import Birth
 from torpor.runtime.commands import run_command
 from torpor.runtime.launched import Sandboxed
 from torpor.runtime.link import SentinelLink, bare_python
-from torpor.runtime.meters import GroupMeter, Meter, SampledMeter, host_pid
 from torpor.runtime.spec import Completed, Exit, Launched, Launcher, LaunchSpec, Mount, SandboxOptions
 from torpor.sandbox import ids
 from torpor.sandbox.cgroups import Bounds, Cgroups, Group, discover

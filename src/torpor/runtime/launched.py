@@ -8,8 +8,8 @@ import os
 import socket
 from contextlib import AsyncExitStack
 
+from torpor.runtime.accounts import Meter, SampledMeter
 from torpor.runtime.birth import Birth
-from torpor.runtime.meters import Meter, SampledMeter
 from torpor.runtime.spec import Exit
 
 _MIB = 1024 * 1024
@@ -63,7 +63,7 @@ class Sandboxed:
     async def _watch_memory(self, alarm: int | None) -> None:
         """End the whole instance once the kernel, or we, found it over its limit."""
         if isinstance(self._meter, SampledMeter):
-            while not self._meter.sample():
+            while not self._meter.sample():  # noqa: ASYNC110 -- /proc sends no events
                 await asyncio.sleep(_SAMPLE_S)
             self.kill()
         elif alarm is not None:

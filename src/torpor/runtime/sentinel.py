@@ -1,8 +1,8 @@
 """The sentinel: PID 1 of the PID namespace in which everything runs that is not the server itself.
 
-It blocks on its socket to the server. When the server is gone, however it went, the sentinel leaves and the kernel ends
-everything below, whatever signals that ignores. It forks an init for each order, tells of each end, reaps orphans, holds
-no state beyond process ids, and waits for nobody.
+It blocks on its socket to the server. When the server is gone, however it went, the sentinel leaves and the kernel
+ends everything below, whatever signals that ignores. It forks an init for each order, tells of each end, reaps orphans,
+holds no state beyond process ids, and waits for nobody.
 
 Started as `python -I -S -c … FD SETUP`: a fresh interpreter with one descriptor, in a session of its own.
 """
@@ -73,7 +73,8 @@ def _map(process: int, told: int, setup: dict[str, list[tuple[int, int, int]]]) 
         return 0
     for tool, ids in zip(setup["tools"], (setup["users"], setup["groups"]), strict=True):
         words = [str(number) for row in ids for number in row]
-        if os.spawnv(os.P_WAIT, str(tool), [str(tool), str(process), *words]) != 0:
+        command = [str(tool), str(process), *words]
+        if os.spawnv(os.P_WAIT, command[0], command) != 0:  # noqa: S606 -- no shell is meant
             return 1
     return 0
 

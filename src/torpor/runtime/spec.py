@@ -56,7 +56,7 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A trusted command that has ended; a negative `returncode` is the signal. `output`: the last of it, both streams."""
+    """A trusted command that has ended; a negative `returncode` is the signal. `output`: the last of both streams."""
 
     returncode: int
     output: bytes
@@ -64,7 +64,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxOptions:
-    """`run_dir` holds what lives as long as the server; `uid_base` is the first of 65,535 ids for instances (root only)."""
+    """`run_dir` holds what lives as long as the server; `uid_base` the first of 65,535 ids for instances (as root)."""
 
     data_dir: Path
     run_dir: Path

@@ -1,7 +1,7 @@
 """One group in the version 2 hierarchy, with whichever of memory, pids and cpu are delegated to us.
 
-Tried on real kernels only without controllers (the hybrid layout: cgroup.kill and cpu.stat); with them, against a folder
-of plain files that stands for the kernel's.
+Tried on real kernels only without controllers (the hybrid layout: cgroup.kill and cpu.stat); with them, against a
+folder of plain files that stands for the kernel's.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _MANAGED = frozenset({"memory", "pids", "cpu"})
 def prepare(own: Path, root: Path, available: frozenset[str]) -> frozenset[str]:
     """Let groups below `root` have the controllers of our own group; returns those they got.
 
-    A group whose children have controllers may hold no process, so the server first moves into a leaf of its own. That is
-    done only where it is alone in its group: other programs are not ours to move.
+    A group whose children have controllers may hold no process, so the server first moves into a leaf of its own. That
+    is done only where it is alone in its group: other programs are not ours to move.
     """
     wanted = available & _MANAGED
     if not wanted:

@@ -1,8 +1,8 @@
 """Control groups of instances behind one interface: version 1, version 2, or both at once (hybrid).
 
 Groups are made below the server's own group in every hierarchy, never at a hierarchy's root, so that what limits the
-server limits everything it starts, and so that a delegated subtree is enough. The version 1 freezer is never used: a task
-frozen there ignores SIGKILL.
+server limits everything it starts, and so that a delegated subtree is enough. The version 1 freezer is never used: a
+task frozen there ignores SIGKILL.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CONTROLLERS = frozenset({"memory", "pids", "cpu", "cpuacct"})
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one instance may use. `memory` in bytes, `/tmp` included; processor time is shared by `cpu` (1.0: one core)."""
+    """What one instance may use. `memory` in bytes, `/tmp` included; processor time goes by `cpu` (1.0: one core)."""
 
     memory: int
     processes: int
@@ -84,7 +84,7 @@ class Group:
         return self._first(lambda part: part.oom_kills()) or 0
 
     def oom_alarm(self) -> int | None:
-        """A descriptor that becomes readable about when the memory runs out, where the kernel does not end all itself."""
+        """A descriptor, readable about when memory runs out, where the kernel does not end the whole group itself."""
         return self._first(lambda part: part.oom_alarm())
 
     def kill(self) -> None:
@@ -204,7 +204,7 @@ def remove_tree(folder: Path) -> bool:
     """Delete a group and those below it, as far as they are empty; True when it is gone."""
     for below, _, _ in os.walk(folder, topdown=False):
         with contextlib.suppress(OSError):  # still occupied, or gone already: the answer below tells
-            os.rmdir(below)
+            Path(below).rmdir()
     return not folder.exists()
 
 

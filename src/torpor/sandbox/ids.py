@@ -1,4 +1,4 @@
-"""Which user ids the sentinel's namespace holds: the server's own as 0, and, where it may have them, a range for instances."""
+"""Which user ids the sentinel's namespace holds: the server's own as 0, and where possible a range for instances."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class IdPlan:
 
 
 def plan(uid_base: int | None = None) -> IdPlan:
-    """What this process may map: as root a free range of its own ids, else what /etc/subuid gives it, else itself alone."""
+    """What this process may map: as root some of its own ids, else what /etc/subuid gives it, else itself alone."""
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
         users = available(Path("/proc/self/uid_map").read_text(encoding="ascii"), uid_base)
@@ -57,7 +57,7 @@ def single(uid: int, gid: int) -> IdPlan:
 
 
 def available(own_map: str, wanted_base: int | None) -> tuple[int, int]:
-    """(first, count) of ids to give away among those in /proc/self/uid_map: the wanted ones, or the highest there are."""
+    """(first, count) of ids to give away among those in /proc/self/uid_map: the wanted, or the highest there are."""
     base = DEFAULT_BASE if wanted_base is None else wanted_base
     rows = [(int(first), int(count)) for first, _, count in (line.split() for line in own_map.splitlines())]
     for first, count in rows:

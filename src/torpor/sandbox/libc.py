@@ -54,7 +54,7 @@ def unshare(flags: int) -> None:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """mount(2); empty strings stand for NULL."""
+    """Mount; empty strings stand for NULL."""
     texts = [text.encode() or None for text in (source, target, kind)]
     _checked(
         int(_libc.mount(*texts, ctypes.c_ulong(flags), data.encode() or None)), f"mount {kind or source} on {target}"
@@ -71,7 +71,7 @@ def sethostname(name: str) -> None:
 
 
 def clone(flags: int) -> int:
-    """fork(2) with clone(2)'s flags; returns 0 in the child. Only a single-threaded process may call it.
+    """Fork, with flags; returns 0 in the child. Only a single-threaded process may call it.
 
     Python's own hooks run as they do around os.fork, so that locks and thread ids are right in the child.
     """

@@ -3,6 +3,9 @@
 `MS_REMOUNT | MS_REC` leaves the mounts below writable, so attributes are set by mount_setattr with AT_RECURSIVE.
 """
 
+# Plain calls of os: the sentinel loads as little as it can, since each instance's init is a copy of it.
+# ruff: noqa: PTH103, PTH110, PTH120
+
 from __future__ import annotations
 
 import ctypes

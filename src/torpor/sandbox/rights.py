@@ -1,5 +1,8 @@
 """Giving up rights for good: ids, capabilities, dumping, keyrings, resource limits, descriptors."""
 
+# Plain calls of os: the sentinel loads as little as it can, since each instance's init is a copy of it.
+# ruff: noqa: PTH123
+
 from __future__ import annotations
 
 import contextlib
@@ -30,7 +33,7 @@ def become(uid: int, gid: int, *, drop_groups: bool) -> None:
 
 
 def close_capabilities() -> None:
-    """Let no exec and no change of ids ever give capabilities again. Those held are still held: see drop_capabilities."""
+    """Let no exec and no change of ids ever give capabilities again. Those held stay until drop_capabilities."""
     libc.prctl(_CAP_AMBIENT, _AMBIENT_CLEAR_ALL)
     libc.prctl(_SET_SECUREBITS, _SECUREBITS)
     for capability in range(_LARGEST_CAPABILITY + 1):

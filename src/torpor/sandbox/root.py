@@ -3,6 +3,9 @@
 Built by init before it gives up its rights, below an empty folder of the host that nobody else sees change.
 """
 
+# Plain calls of os: the sentinel loads as little as it can, since each instance's init is a copy of it.
+# ruff: noqa: PTH103, PTH110, PTH112, PTH114, PTH115, PTH123, PTH211
+
 from __future__ import annotations
 
 import os
@@ -11,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from torpor.sandbox import mounts
 from torpor.sandbox.mounts import NODEV, NOEXEC, NOSUID, RDONLY
 
+TEMPORARY = "/tmp"  # noqa: S108 -- the instance's own, which nobody else sees
 USER, USER_ID, GROUP_ID = "sbx_user1051", 993, 990
 
 _SEALED = RDONLY | NOSUID | NODEV
@@ -33,7 +37,7 @@ _SHARED_ETC = (
 )
 _TEXTS = {
     "group": f"root:x:0:\n{USER}:x:{GROUP_ID}:\nnogroup:x:65534:\n",
-    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\nprotocols: files\nservices: files\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nprotocols: files\nservices: files\n",
     "passwd": (
         "root:x:0:0:root:/:/sbin/nologin\n"
         f"{USER}:x:{USER_ID}:{GROUP_ID}::/tmp:/sbin/nologin\n"
@@ -72,10 +76,9 @@ def build(root: str, *, tmp_mb: int, shm_mb: int, owner: int, hosts: Mapping[str
     _mask_proc(f"{root}/proc")
     for name in ("cpu", "node"):
         _bind_if_there(f"/sys/devices/system/{name}", f"{root}/sys/devices/system/{name}", _SEALED | NOEXEC)
-    mounts.tmpfs(f"{root}/tmp", _owned(tmp_mb, owner))
+    mounts.tmpfs(root + TEMPORARY, _owned(tmp_mb, owner))
     for name in ("var/task", "opt"):
         os.makedirs(f"{root}/{name}", mode=0o755, exist_ok=True)
-    os.makedirs(f"{root}/var/tmp", exist_ok=True)
 
 
 def add(root: str, wanted: Iterable[tuple[str, str, bool]]) -> None:

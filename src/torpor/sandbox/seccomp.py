@@ -82,7 +82,7 @@ def _without_namespaces(flags: int) -> Program:
 
 
 def _socket() -> Program:
-    """UNIX, INET and INET6 of any type, and NETLINK for routes: AF_VSOCK would reach the machine from an empty network."""
+    """UNIX, INET, INET6, and NETLINK for routes alone: AF_VSOCK would reach the machine from an empty network."""
     unknown = (_RETURN, 0, 0, _ERROR | errno.EAFNOSUPPORT)
     plain = _among([_AF_UNIX, _AF_INET, _AF_INET6], _ALLOW)
     return [_argument(0), *plain, (_EQUAL, 1, 0, _AF_NETLINK), unknown, _argument(2), *_only([_NETLINK_ROUTE], unknown)]

@@ -98,15 +98,15 @@ def _tree(pid: int) -> list[int]:
 
 def _children(pid: int) -> list[int]:
     try:
-        tasks = os.listdir(f"/proc/{pid}/task")
-        texts = [Path(f"/proc/{pid}/task/{task}/children").read_text(encoding="ascii") for task in tasks]
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        texts = [(task / "children").read_text(encoding="ascii") for task in tasks]
     except OSError:  # it ended meanwhile
         return []
     return [int(child) for text in texts for child in text.split()]
 
 
 def _memory(pid: int) -> tuple[int, int]:
-    """(private, shared) bytes: anonymous pages, and shared memory, which processes of one instance may have in common."""
+    """(private, shared) bytes: anonymous pages, and shared memory, which processes inside have in common."""
     try:
         text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
