@@ -30,8 +30,10 @@ class Bundles:
     """Bundles by digest below `root`: `artifacts/DIGEST.zip`, and `code/DIGEST/` unpacked from it."""
 
     def __init__(self, root: Path, limits: Limits) -> None:
+        root = root.absolute()
         self._artifacts = root / "artifacts"
         self._code = root / "code"
+        self._compiled = root / "compiled"  # which code is byte-compiled: see code.py
         self._limits = limits
         self._unpacking: SingleFlight[Path] = SingleFlight()
         for folder in (self._artifacts, self._code):
@@ -86,6 +88,8 @@ class Bundles:
         code, archive = self._code / digest, self._artifacts / f"{digest}.zip"
         freed = Freed(1, size_of(code) + size_of(archive))
         archive.unlink(missing_ok=True)
+        for marker in self._compiled.glob(f"{digest}.*"):
+            marker.unlink(missing_ok=True)
         if code.is_dir():
             # Renamed first: a folder under its digest is always whole.
             doomed = self._new(self._code)

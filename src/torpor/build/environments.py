@@ -11,6 +11,7 @@ import asyncio
 from pathlib import Path
 
 from torpor.build.building import Build, Places
+from torpor.build.code import CodeCompiler
 from torpor.build.commands import Run, RunSandboxed
 from torpor.build.files import (
     Freed,
@@ -36,11 +37,14 @@ class Environments:
     """Environments by digest below `root`, with the locks they were made of and uv's cache beside them."""
 
     def __init__(self, root: Path, run: Run, options: BuildOptions, run_sandboxed: RunSandboxed | None = None) -> None:
+        root = root.absolute()
         self._places = Places(envs=root / "envs", work=root / "build", cache=root / "uv-cache")
         self._run = run
         self._run_sandboxed = run_sandboxed
         self._options = options
-        for folder in (self._places.envs, self._places.work, self._places.cache):
+        done = root / "compiled"
+        self._compiler = CodeCompiler(run, options.variables, code=root / "code", done=done, work=self._places.work)
+        for folder in (self._places.envs, self._places.work, self._places.cache, done):
             make_folder(folder)
         self._locks = LockStore(root / "locks")
         self._resolving: SingleFlight[str] = SingleFlight()
@@ -48,7 +52,7 @@ class Environments:
         self.interpreters = Interpreters(run, options)
 
     async def ensure(self, code_dir: Path, *, runtime: str, source_builds: bool) -> Environment:
-        """The environment for the code in `code_dir`, built if it is not there.
+        """The environment for the code in `code_dir`, built if it is not there. Stored code is byte-compiled for it.
 
         Raises InterpreterMissing, or BuildFailed with the last lines of what went wrong.
         """
@@ -81,7 +85,9 @@ class Environments:
             code=code_dir,
         )
         lock = await self._resolving.run(build.key, build.lock)
-        return await self._building.run(build.digest(lock), lambda: build.environment(lock))
+        environment = await self._building.run(build.digest(lock), lambda: build.environment(lock))
+        await self._compiler.compile(code_dir, interpreter)
+        return environment
 
     def sweep(self, keep: set[str]) -> Freed:
         """Remove environments whose digest is not in `keep`, half-built ones, and what killed processes left.
