@@ -24,7 +24,7 @@ from torpor.store.function_table import FunctionRecord, Serving
 
 _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
-_LINGER_S = 60.0  # beyond its timeout, how long an invocation of a retired revision may still need its files
+_LINGER_S = 120.0  # beyond its timeout, what an invocation of a retired revision may still wait and start for
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import msgspec
 
 from torpor.core.arn import LATEST, FunctionRef
 from torpor.core.errors import AccessDenied, FunctionNotFound, InvalidRequestContent, NotInvocable, RequestTooLarge
-from torpor.core.function import FunctionUrl, Revision, State
+from torpor.core.function import FunctionUrl, State
 from torpor.core.identity import Kind, Principal
 from torpor.core.invocation import Invocation, Outcome
 from torpor.core.limits import Limits
@@ -49,8 +49,10 @@ class Invoker:
         """
         record, serving = self._admit(ref, principal)
         event = self._event(payload)
-        revision = self._revisions.made(record) or await self._revisions.make(record, serving)
-        outcome = await self._run(
+        while (revision := self._revisions.made(record)) is None:
+            await self._revisions.make(record, serving)
+            record, serving = self._admit(ref, principal)  # meanwhile it may have been changed, or deleted
+        outcome = await self._node.invoke(
             revision,
             Invocation(
                 payload=event,
@@ -67,9 +69,6 @@ class Invoker:
     def check(self, ref: FunctionRef, principal: Principal) -> None:
         """Raise what an invocation would raise before it runs: Lambda's DryRun."""
         self._admit(ref, principal)
-
-    async def _run(self, revision: Revision, invocation: Invocation) -> Outcome:
-        return await self._node.invoke(revision, invocation)
 
     def _admit(self, ref: FunctionRef, principal: Principal) -> tuple[FunctionRecord, Serving]:
         if principal.kind is not Kind.OWNER:

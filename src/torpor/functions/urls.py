@@ -79,13 +79,13 @@ class Urls:
         return url
 
     async def put(self, name: str, *, auth: str) -> FunctionUrl:
-        """Open an address, or change who may call it."""
+        """Open an address, or change who may call it. Raises FunctionNotFound."""
         old = self._catalog.url(name)
         url = FunctionUrl(name=name, auth=auth)
         if old is not None:
             url = FunctionUrl(name=name, auth=auth, cors=old.cors, invoke_mode=old.invoke_mode, created=old.created)
         _check(url)
-        await self._catalog.save_url(url, check=lambda: self._require_function(name))
+        await self._catalog.save_url(url, check=lambda: self._catalog.get(name))
         return url
 
     async def delete(self, name: str) -> None:

@@ -187,6 +187,11 @@ class World:
         fresh.deployer.resume()
         return fresh
 
+    async def writing(self) -> None:
+        """Return while a change of the catalog is being written."""
+        while not self.catalog._writes:  # noqa: ASYNC110 - nothing tells of it but the set itself
+            await asyncio.sleep(0)
+
     async def deployed(self, name: str = "echo", archive: bytes = b"zip", **changes):
         await self.deployer.create(FunctionConfig(name=name, handler="app.h", **changes), archive)
         return await self.deployer.wait_settled(name)

@@ -53,7 +53,7 @@ async def test_create_twice_conflicts(world, config):
     conflict = next(result for result in results if isinstance(result, Exception))
     assert isinstance(conflict, Conflict)
     assert conflict.message == "Function already exist: echo"
-    with pytest.raises(Conflict, match="^Function already exist: echo$"):
+    with pytest.raises(Conflict, match=r"^Function already exist: echo$"):
         await world.deployer.create(config(), b"zip")
 
 
@@ -323,8 +323,7 @@ async def test_a_failed_update_still_serves_the_old_after_a_restart(world, owner
 async def test_a_caller_who_leaves_does_not_stop_a_deployment(world, config):
     """Once an upload is being stored the build begins, whoever stopped waiting for the answer."""
     creating = asyncio.create_task(world.deployer.create(config(), b"zip"))
-    while world.catalog.find("echo") is None and not world.catalog._writes:
-        await asyncio.sleep(0)
+    await world.writing()
     creating.cancel()
     with pytest.raises(asyncio.CancelledError):
         await creating
