@@ -1,0 +1,334 @@
+"""The composition root: the only place where concrete classes meet. Opened in order, closed in the reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from socket import socket
+from typing import TYPE_CHECKING
+
+import structlog
+import uvloop
+
+from torpor import __version__
+from torpor.aws.front import AwsFront
+from torpor.aws.iam import iam_service
+from torpor.aws.lambda_.service import lambda_service
+from torpor.aws.sts import sts_service
+from torpor.aws.which import service_of
+from torpor.build.bundles import Bundles
+from torpor.build.environments import Environments
+from torpor.build.options import BuildOptions
+from torpor.build.pip_settings import uv_variables
+from torpor.core.arn import Home
+from torpor.core.errors import TorporError, UserError
+from torpor.core.function import Revision
+from torpor.core.identity import Kind, Principal
+from torpor.functions.accounting import Accounting
+from torpor.functions.catalog import Catalog
+from torpor.functions.collector import Collector
+from torpor.functions.config_rules import ConfigRules
+from torpor.functions.deploy import Deployer
+from torpor.functions.invoke import Invoker
+from torpor.functions.log_reader import LogReader
+from torpor.functions.revisions import Revisions
+from torpor.functions.roles import Roles
+from torpor.functions.urls import Urls
+from torpor.gateway.app import Gateway, GatewayOptions
+from torpor.gateway.auth import Auth, Authenticator, Closed, Key, Keys, Open, check_bind
+from torpor.gateway.code_links import CodeLinks
+from torpor.gateway.descriptions import function_address
+from torpor.gateway.door import Doors
+from torpor.gateway.function_urls import FunctionUrls
+from torpor.gateway.management import Management
+from torpor.gateway.origins import Hosts
+from torpor.gateway.serve import Server, Serving, listen, url_of
+from torpor.gateway.uploads import Uploads
+from torpor.gateway.use_cases import Instances, ServerFacts, UseCases
+from torpor.runtime.launch import Launcher, SandboxOptions, open_sandboxes
+from torpor.runtime.node import Node, NodeOptions
+from torpor.runtime.ports import AsyncClosable
+from torpor.runtime.sandboxed_command import run_sandboxed
+from torpor.settings import ServerSettings, environment, server_settings
+from torpor.store.data_dir import DataDir, ServerRecord, open_data_dir
+from torpor.store.database import Database
+from torpor.store.ledger import Ledger, LedgerOptions
+from torpor.store.logs import LogStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from torpor.cli.context import UpFlags
+
+_REFUSED, _WRONG_USE = 4, 2
+_MIB = 1024 * 1024
+_log = structlog.get_logger(__name__)
+
+
+def up(flags: UpFlags) -> int:
+    """Run the server until SIGTERM or SIGINT; returns the exit code. Says `ready URL` on standard output."""
+    chosen = {name: getattr(flags, name) for name in ("host", "port", "data", "public_url")}
+    try:
+        settings = server_settings({**chosen, "auth": flags.auth and flags.auth.value})
+        check_bind(settings.host, Auth(settings.auth))
+    except UserError as error:
+        return _complain(error, _WRONG_USE)
+    _configure_log(settings.log_level)
+    try:
+        return uvloop.run(_serve_until_told(settings, as_json=flags.as_json))
+    except TorporError as error:
+        return _complain(error, _REFUSED)
+
+
+async def _serve_until_told(settings: ServerSettings, *, as_json: bool) -> int:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    async with running(settings, environment()) as url:
+        sys.stdout.write(json.dumps({"ready": url}) + "\n" if as_json else f"ready {url}\n")
+        sys.stdout.flush()
+        await told.wait()
+    return 0
+
+
+@asynccontextmanager
+async def running(settings: ServerSettings, variables: Mapping[str, str]) -> AsyncIterator[str]:
+    """A whole server, from the data folder to the listening socket; gives the address that clients here reach it by.
+
+    `variables` is the environment that pip's configuration, proxies and certificates are taken from. On leaving, what
+    runs is finished within the grace period, and everything is written, ended and removed.
+    """
+    os.umask(0o022)  # what is built here is read by instances, which have other user ids
+    async with AsyncExitStack() as stack:
+        listener = listen(settings.host, settings.port)
+        stack.callback(listener.close)
+        data = stack.enter_context(await asyncio.to_thread(open_data_dir, settings.data))
+        back = await _open_back(settings, variables, data, stack)
+        local = url_of(listener)
+        server, management = _compose_edge(settings, data, back, settings.public_url or local)
+        back.deployer.resume()
+        serving = await server.serve([listener])
+        stack.push_async_callback(_close_edge, serving, management, settings.grace_s)
+        record = ServerRecord(
+            url=local,
+            pid=os.getpid(),
+            host=settings.host,
+            port=listener.getsockname()[1],
+            started=time.time(),
+            version=__version__,
+        )
+        data.write_server_record(record)
+        stack.callback(data.remove_server_record)
+        _log.info("serving", action="server_ready", url=local, functions=len(back.catalog))
+        yield local
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Back:
+    """What the edge stands on. `doors` is filled in once there is a front for them to lead to."""
+
+    home: Home
+    catalog: Catalog
+    deployer: Deployer
+    collector: Collector
+    invoker: Invoker
+    ledger: Ledger
+    logs: LogStore
+    bundles: Bundles
+    node: Node
+    doors: list[Doors]
+
+
+async def _open_back(
+    settings: ServerSettings, variables: Mapping[str, str], data: DataDir, stack: AsyncExitStack
+) -> _Back:
+    """Stores, sandboxes, node and use cases; each is closed before what it uses."""
+    home = Home(settings.account, settings.region)
+    database = stack.enter_context(await asyncio.to_thread(Database, data.database))
+    ledger = Ledger(database, LedgerOptions(keep_days=settings.ledger_days))
+    stack.push_async_callback(asyncio.to_thread, ledger.close)
+    logs = LogStore(data.logs)
+    stack.push_async_callback(asyncio.to_thread, logs.close)
+    launcher = await open_sandboxes(
+        SandboxOptions(
+            data_dir=data.path,
+            run_dir=data.run,
+            uid_base=settings.uid_base,
+            start_timeout_s=settings.start_timeout_s,
+        )
+    )
+    stack.push_async_callback(launcher.close)
+    doors: list[Doors] = []
+    node = Node(
+        launcher,
+        options=NodeOptions(
+            keep_alive_s=settings.keep_alive_s,
+            start_timeout_s=settings.start_timeout_s,
+            memory_budget_mb=settings.memory_budget_mb or _three_quarters_of_memory_mb(),
+            limits=settings.limits,
+            home=home,
+        ),
+        open_door=partial(_open_door, doors, home),
+        log_sink=logs,
+        abandoned=lambda outcome: ledger.record(outcome.usage),
+    )
+    stack.push_async_callback(node.close, settings.grace_s)
+    catalog = await Catalog.open(database, home)
+    stack.push_async_callback(catalog.wait_written)
+    bundles = Bundles(data.path, settings.limits)
+    environments = _environments(settings, variables, data, launcher)
+    revisions = Revisions(bundles, home)
+    deployer = Deployer(
+        catalog,
+        bundles=bundles,
+        environments=environments,
+        node=node,
+        logs=logs,
+        revisions=revisions,
+        rules=ConfigRules(settings.limits),
+    )
+    stack.push_async_callback(deployer.close)
+    collector = Collector(catalog, deployer, bundles=bundles, environments=environments, logs=logs)
+    stack.push_async_callback(collector.close)
+    return _Back(
+        home=home,
+        catalog=catalog,
+        deployer=deployer,
+        collector=collector,
+        invoker=Invoker(catalog, revisions, node, ledger, settings.limits),
+        ledger=ledger,
+        logs=logs,
+        bundles=bundles,
+        node=node,
+        doors=doors,
+    )
+
+
+def _environments(
+    settings: ServerSettings, variables: Mapping[str, str], data: DataDir, launcher: Launcher
+) -> Environments:
+    options = BuildOptions(
+        variables=uv_variables(variables),
+        nearest_interpreter=settings.nearest_interpreter,
+        install_timeout_s=settings.build_timeout_s,
+    )
+    return Environments(data.path, launcher.run, options, partial(run_sandboxed, launcher))
+
+
+def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str) -> tuple[Server, Management]:
+    """The HTTP edge: our own interface, the AWS protocols, functions' addresses, and the doors inside instances."""
+    home, catalog = back.home, back.catalog
+    links = CodeLinks(url)
+    urls = Urls(catalog)
+    front = AwsFront(
+        [
+            lambda_service(
+                catalog=catalog,
+                deployer=back.deployer,
+                invoker=back.invoker,
+                urls=urls,
+                home=home,
+                limits=settings.limits,
+                code_location=lambda name: links.location(name, catalog.get(name).bundle),
+                url_address=partial(function_address, url),
+            ),
+            iam_service(roles=Roles(catalog), home=home),
+            sts_service(home),
+        ]
+    )
+    back.doors.append(Doors(front, service_of, limits=settings.limits))
+    use_cases = UseCases(
+        catalog=catalog,
+        deployer=back.deployer,
+        urls=urls,
+        accounting=Accounting(back.ledger),
+        collector=back.collector,
+        logs=LogReader(catalog, back.logs),
+        instances=partial(_instances, back.node),
+        archive=back.bundles.archive,
+    )
+    facts = ServerFacts(
+        version=__version__,
+        url=url,
+        data=str(data.path),
+        auth=settings.auth,
+        region=settings.region,
+        account=settings.account,
+        pid=os.getpid(),
+    )
+    management = Management(use_cases, facts, home, Uploads(data.run), links)
+    authenticator = _authenticator(settings, data, home)
+    gateway = Gateway(
+        front=front,
+        service_of=service_of,
+        functions=FunctionUrls(catalog, back.invoker, authenticator, home=home),
+        management=management.app(),
+        authenticator=authenticator,
+        hosts=Hosts.of(settings.host, settings.public_url or ""),
+        options=GatewayOptions(
+            version=__version__, limits=settings.limits, log_requests=settings.log_level in ("debug", "info")
+        ),
+    )
+    return Server(gateway), management
+
+
+async def _close_edge(serving: Serving, management: Management, grace_s: float) -> None:
+    management.closing.set()  # what streams or waits ends now; what runs gets its time
+    await serving.close(grace_s)
+
+
+def _authenticator(settings: ServerSettings, data: DataDir, home: Home) -> Authenticator:
+    owner = Principal(Kind.OWNER, f"arn:aws:iam::{home.account}:root")
+    key = Key(data.key.secret_access_key, owner)
+    keys = Keys({data.key.access_key_id: key}, data.key.token, owner)
+    return Closed(keys) if Auth(settings.auth) is Auth.ON else Open(keys)
+
+
+async def _open_door(
+    doors: Sequence[Doors], home: Home, revision: Revision, _instance_id: str, listeners: Sequence[socket]
+) -> AsyncClosable:
+    """The platform's own interface inside an instance: as that function, with its rights and no others."""
+    arn = f"arn:aws:sts::{home.account}:assumed-role/torpor/{revision.name}"
+    principal = Principal(Kind.FUNCTION, arn, revision.name, revision.config.permissions)
+    return await doors[0].open(principal, listeners)
+
+
+def _instances(node: Node, function: str | None) -> Instances:
+    statistics = node.statistics()
+    pools = statistics.pools if function is None else statistics.of(function)
+    return Instances(sum(pool.idle for pool in pools), sum(pool.busy for pool in pools))
+
+
+def _three_quarters_of_memory_mb() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // _MIB * 3 // 4
+
+
+def _configure_log(level: str) -> None:
+    """The server's own log: JSON lines on standard error, each with a stable `action`."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _complain(error: TorporError, code: int) -> int:
+    sys.stderr.write(f"torpor: {error.message}\n")
+    return code
