@@ -19,7 +19,7 @@ from torpor.aws.service import Call, Params, Service
 from torpor.aws.which import service_of
 from torpor.core.errors import AccessDenied, PlatformFault, TorporError
 from torpor.core.http import HttpRequest, HttpResponse
-from torpor.core.identity import Kind
+from torpor.core.identity import Kind, Principal
 
 __all__ = ["AwsFront", "service_of"]
 
@@ -99,6 +99,7 @@ class _Door:
             raise AccessDenied(
                 f"User: {call.principal.arn} is not authorized to perform: {action} on resource: "
                 f"{self._service.arn(resource)} because no identity-based policy allows the {action} action"
+                + _remedy(call.principal, f"{action}/{resource}" if resource else action)
             )
 
     def _refuse(self, code: str, message: str, error: TorporError | None, call: Call) -> HttpResponse:
@@ -121,6 +122,12 @@ def _members_of(error: TorporError, shape: Shape) -> dict[str, Any]:
             if value is not None:
                 members[name] = value
     return members
+
+
+def _remedy(principal: Principal, wanted: str) -> str:
+    if principal.kind is not Kind.FUNCTION:
+        return ""
+    return f". Add {wanted} to the permissions of the function {principal.function}, and it may."
 
 
 def _unexpected(call: Call) -> str:

@@ -62,17 +62,29 @@ class Urls(Protocol):
     def list(self, name: str) -> Sequence[FunctionUrl]: ...
 
 
+class RolePage(Protocol):
+    """Some roles in order of their names, and the name to go on after: None on the last page."""
+
+    @property
+    def roles(self) -> tuple[Role, ...]: ...
+
+    @property
+    def next(self) -> str | None: ...
+
+
 class Roles(Protocol):
+    """IAM's roles; its errors carry the codes of IAM's own exceptions."""
+
     async def create(
         self,
         name: str,
         trust_policy: str,
         *,
-        path: str,
-        description: str,
-        max_session_s: int,
-        tags: Mapping[str, str],
+        path: str = "/",
+        description: str = "",
+        max_session_s: int = 3600,
+        tags: Mapping[str, str] | None = None,
     ) -> Role: ...
     def get(self, name: str) -> Role: ...
-    def list(self, prefix: str = "/") -> Sequence[Role]: ...
+    def list(self, *, path_prefix: str = "/", after: str | None = None, limit: int = 100) -> RolePage: ...
     async def delete(self, name: str) -> None: ...

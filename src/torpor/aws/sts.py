@@ -14,12 +14,7 @@ def sts_service(home: Home) -> Service:
         arn, user_id = _identity(call.principal, home)
         return {"UserId": user_id, "Account": home.account, "Arn": arn}
 
-    return Service(
-        name="sts",
-        handlers={"GetCallerIdentity": get_caller_identity},
-        # Whom torpor does not allow anything, AWS would not let past the door of STS either.
-        codes={"ResourceNotFoundException": "NoSuchEntity"},
-    )
+    return Service(name="sts", handlers={"GetCallerIdentity": get_caller_identity})
 
 
 def _identity(principal: Principal, home: Home) -> tuple[str, str]:

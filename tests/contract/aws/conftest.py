@@ -23,7 +23,14 @@ from torpor.aws.iam import iam_service
 from torpor.aws.lambda_ import lambda_service
 from torpor.aws.sts import sts_service
 from torpor.core.arn import LATEST, Home
-from torpor.core.errors import Conflict, FunctionNotFound, InvalidValue, PreconditionFailed, ResourceNotFound
+from torpor.core.errors import (
+    Conflict,
+    FunctionNotFound,
+    InvalidValue,
+    PreconditionFailed,
+    ResourceNotFound,
+    UserError,
+)
 from torpor.core.function import Bundle, Function, FunctionUrl, Role, State, UpdateStatus
 from torpor.core.http import HttpRequest
 from torpor.core.identity import Kind, Principal
@@ -164,28 +171,46 @@ class FakeUrls:
         return [self.urls[name]] if name in self.urls else []
 
 
+class RoleNotFound(UserError):
+    code = "NoSuchEntityException"
+
+
+class RoleExists(UserError):
+    code = "EntityAlreadyExistsException"
+
+
+@dataclass(frozen=True)
+class RolePage:
+    roles: tuple[Role, ...]
+    next: str | None
+
+
 class FakeRoles:
     def __init__(self) -> None:
         self.roles: dict[str, Role] = {}
 
-    async def create(self, name, trust_policy, *, path, description, max_session_s, tags) -> Role:
+    async def create(self, name, trust_policy, **more) -> Role:
         if name in self.roles:
-            raise Conflict(f"Role with name {name} already exists.")
+            raise RoleExists(f"Role with name {name} already exists.")
         self.roles[name] = Role(
-            name=name, path=path, role_id="AROA" + name.upper(), trust_policy=trust_policy, description=description,
-            max_session_s=max_session_s, tags=tags, created=WHEN,
+            name=name, role_id="AROA" + name.upper(), trust_policy=trust_policy, created=WHEN, **more
         )  # fmt: skip
         return self.roles[name]
 
     def get(self, name) -> Role:
         if name not in self.roles:
-            raise ResourceNotFound(f"no role {name}")
+            raise RoleNotFound(f"The role with name {name} cannot be found.")
         return self.roles[name]
 
-    def list(self, prefix="/") -> list[Role]:
-        return [role for role in self.roles.values() if role.path.startswith(prefix)]
+    def list(self, *, path_prefix="/", after=None, limit=100) -> RolePage:
+        found = sorted(
+            (role for role in self.roles.values() if role.path.startswith(path_prefix)), key=lambda r: r.name
+        )
+        found = [role for role in found if after is None or role.name > after]
+        return RolePage(tuple(found[:limit]), found[limit - 1].name if len(found) > limit else None)
 
     async def delete(self, name) -> None:
+        self.get(name)
         del self.roles[name]
 
 

@@ -1,22 +1,17 @@
-"""Lambda's parameters as torpor's configuration, within this server's limits."""
+"""Lambda's parameters as torpor's configuration; its limits are checked by who deploys it."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torpor.aws.lambda_.unsupported import refuse_unsupported
-from torpor.aws.protocol.constraints import message, violation
 from torpor.core.arn import Home
-from torpor.core.errors import AccessDenied, InvalidValue, ValidationFailed
+from torpor.core.errors import AccessDenied, InvalidValue
 from torpor.core.function import FunctionConfig
-from torpor.core.limits import Limits
 
-_RUNTIME = re.compile(r"python3\.(\d+)")
-_OLDEST_PYTHON = 9  # the guest's
 _ROLE = re.compile(r"arn:[^:]+:iam::(\d{12}):role/.+")
 
 # Tags that set what only torpor has. AWS allows no commas in tags, our own interface does: both separate.
@@ -29,7 +24,6 @@ class Configurations:
     """Makes configurations out of requests. `architecture` is this machine's, in Lambda's words."""
 
     home: Home
-    limits: Limits
     architecture: str
 
     def new(self, params: Mapping[str, Any]) -> FunctionConfig:
@@ -47,17 +41,14 @@ class Configurations:
     def changes(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of FunctionConfig that a request sets, checked."""
         refuse_unsupported(params)
-        self._check_limits(params)
         changes: dict[str, Any] = {}
         for parameter, field in _FIELDS.items():
             if params.get(parameter) is not None:
                 changes[field] = params[parameter]
-        if "runtime" in changes:
-            _check_runtime(changes["runtime"])
         if "role" in changes:
             self._check_role(changes["role"])
         if params.get("Environment") is not None:
-            changes["variables"] = self._variables(params["Environment"])
+            changes["variables"] = params["Environment"].get("Variables") or {}
         if params.get("EphemeralStorage") is not None:
             changes["tmp_mb"] = params["EphemeralStorage"]["Size"]
         return changes
@@ -70,38 +61,12 @@ class Configurations:
             )
         return self.architecture
 
-    def _check_limits(self, params: Mapping[str, Any]) -> None:
-        limits = self.limits
-        found: list[str] = []
-        storage = (params.get("EphemeralStorage") or {}).get("Size")
-        for path, value, least, most in (
-            ("timeout", params.get("Timeout"), 1, limits.timeout_s),
-            ("memorySize", params.get("MemorySize"), limits.memory_min_mb, limits.memory_max_mb),
-            ("ephemeralStorage.size", storage, limits.tmp_min_mb, limits.tmp_max_mb),
-        ):
-            if value is not None and value > most:
-                found.append(violation(value, path, f"Member must have value less than or equal to {most}"))
-            elif value is not None and value < least:
-                found.append(violation(value, path, f"Member must have value greater than or equal to {least}"))
-        if found:
-            raise ValidationFailed(message(found))
-
     def _check_role(self, role: str) -> None:
         # Well-formed it is by the model. It need not exist: roles are accepted and stored, and grant nothing.
         match = _ROLE.fullmatch(role)
         if match is None or match[1] != self.home.account:
             example = self.home.role_arn("NAME")
             raise AccessDenied(f"Cross-account pass role is not allowed: this server's roles are named {example}.")
-
-    def _variables(self, environment: Mapping[str, Any]) -> dict[str, str]:
-        variables: dict[str, str] = environment.get("Variables") or {}
-        size = len(json.dumps(variables, ensure_ascii=False, separators=(",", ":")).encode())
-        if variables and size > self.limits.environment:
-            raise InvalidValue(
-                "Lambda was unable to configure your environment variables because the environment variables you have "
-                f"provided exceeded the {self.limits.environment // 1024}KB limit. They measure {size} bytes."
-            )
-        return variables
 
 
 _FIELDS = {
@@ -133,12 +98,3 @@ def _seconds(text: str) -> float:
     if re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text) is None:
         raise InvalidValue(f"The tag {KEEP_ALIVE} is a number of seconds, such as '300', not '{text}'.")
     return float(text)
-
-
-def _check_runtime(runtime: str) -> None:
-    match = _RUNTIME.fullmatch(runtime)
-    if match is None or int(match[1]) < _OLDEST_PYTHON:
-        raise InvalidValue(
-            f"The runtime parameter of {runtime} is not supported: "
-            f"torpor runs Python functions, from python3.{_OLDEST_PYTHON} on."
-        )

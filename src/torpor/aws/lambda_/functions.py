@@ -16,6 +16,7 @@ from torpor.aws.service import Call, Params, Result
 from torpor.core.arn import LATEST, Home
 from torpor.core.errors import InvalidValue
 from torpor.core.function import Function
+from torpor.core.limits import Limits
 
 _PAGE = 50  # as on AWS
 
@@ -28,6 +29,7 @@ class FunctionOperations:
     deployer: Deployer
     configurations: Configurations
     home: Home
+    limits: Limits
     code_location: Callable[[str], str]
 
     def handlers(self) -> Mapping[str, Any]:
@@ -96,7 +98,7 @@ class FunctionOperations:
 
     def _archive(self, call: Call, code: Mapping[str, Any]) -> bytes:
         archive: bytes = code.get("ZipFile") or b""
-        limit = self.configurations.limits.zip_direct
+        limit = self.limits.zip_direct
         if not archive:
             raise InvalidValue("Please provide the function's code: a zip archive as ZipFile, which is not empty.")
         if len(archive) > limit:

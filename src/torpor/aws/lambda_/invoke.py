@@ -61,7 +61,7 @@ def invocation_headers(outcome: Outcome) -> tuple[tuple[str, str], ...]:
     """What every answer to an invocation says about its cost, beside Lambda's own headers."""
     usage = outcome.usage
     return (
-        ("x-torpor-start", usage.depth),
+        ("x-torpor-start", usage.depth.value),
         ("x-torpor-init-ms", f"{usage.init_ms:.3f}"),
         ("x-torpor-duration-ms", f"{usage.duration_ms:.3f}"),
         ("x-torpor-billed-ms", str(usage.billed_ms)),

@@ -37,7 +37,7 @@ def lambda_service(
     credentials, and its public address. `architecture` is this machine's, `x86_64` or `arm64`, unless given.
     """
     architecture = architecture or _ARCHITECTURES.get(platform.machine(), "x86_64")
-    configurations = Configurations(home, limits, architecture)
+    configurations = Configurations(home, architecture)
 
     def resource(params: dict[str, Any]) -> str:
         return function_ref(params, home).name if params.get("FunctionName") else ""
@@ -48,7 +48,7 @@ def lambda_service(
     return Service(
         name="lambda",
         handlers={
-            **FunctionOperations(catalog, deployer, configurations, home, code_location).handlers(),
+            **FunctionOperations(catalog, deployer, configurations, home, limits, code_location).handlers(),
             **InvokeOperations(invoker, home).handlers(),
             **UrlOperations(catalog, urls, home, url_address).handlers(),
         },

@@ -23,7 +23,10 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An error, ready for the wire. `members` are the shape's further members, such as `Reason`."""
+    """An error, ready for the wire. `members` are the shape's further members, such as `Reason`.
+
+    `code` is the shape's name; the query protocol, and it alone, uses the code that the shape may have besides.
+    """
 
     code: str
     message: str
@@ -55,6 +58,8 @@ def fault_for(model: ServiceModel, code: str, message: str, members: Mapping[str
     """The service's own error of that name, or the common one, or its name with status 400."""
     shape = model.exceptions.get(code)
     if shape is not None:
-        return Fault(shape.code, message, shape.status, shape.sender, shape, members)
+        return Fault(code, message, shape.status, shape.sender, shape, members)
     status = COMMON_STATUS.get(code, 400)
+    if code == "UnknownOperationException" and model.protocol.startswith("rest-"):
+        status = 404  # an address that leads nowhere; elsewhere the address is right and the name is wrong
     return Fault(code, message, status, status < 500 or status == 501, None, members)

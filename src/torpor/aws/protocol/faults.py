@@ -48,6 +48,6 @@ COMMON_STATUS = {
     "SerializationException": 400,
     "ServiceException": 500,
     "TooManyRequestsException": 429,
-    "UnknownOperationException": 404,
+    "UnknownOperationException": 400,
     "ValidationException": 400,
 }

@@ -48,5 +48,8 @@ class JsonRpc:
         plain["Message" if "Message" in members else "message"] = fault.message
         if fault.shape is not None:
             plain |= json_body.write_members(fault.shape, fault.members)
-        headers = (self._content_type, ("x-amzn-requestid", request_id), ("x-amzn-errortype", fault.code))
-        return HttpResponse(status=fault.status, headers=headers, body=json_body.encode(plain))
+        headers = [self._content_type, ("x-amzn-requestid", request_id), ("x-amzn-errortype", fault.code)]
+        if self.model.query_compatible:
+            code = fault.shape.code if fault.shape else fault.code
+            headers.append(("x-amzn-query-error", f"{code};{'Sender' if fault.sender else 'Receiver'}"))
+        return HttpResponse(status=fault.status, headers=tuple(headers), body=json_body.encode(plain))

@@ -47,7 +47,7 @@ class Shape:
     sensitive: bool = False
     document: bool = False
     exception: bool = False
-    code: str = ""  # of an exception, on the wire
+    code: str = ""  # of an exception, in the query protocol
     status: int = 0  # of an exception
     sender: bool = True  # whether an exception is the caller's fault
 
@@ -78,6 +78,7 @@ class ServiceModel:
     json_version: str
     api_version: str
     namespace: str
+    query_compatible: bool  # speaks JSON now, spoke the query protocol once: SDKs still want its error codes
     operations: Mapping[str, Operation]
     exceptions: Mapping[str, Shape]
 
@@ -115,6 +116,7 @@ class _Compiler:
             json_version=metadata.get("jsonVersion", "1.0"),
             api_version=metadata["apiVersion"],
             namespace=metadata.get("xmlNamespace", ""),
+            query_compatible="awsQueryCompatible" in metadata,
             operations={name: self._operation(raw) for name, raw in self._raw["operations"].items()},
             exceptions=dict(self._exceptions()),
         )

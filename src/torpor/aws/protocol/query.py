@@ -55,7 +55,7 @@ class Query:
         return HttpResponse(status=operation.status, headers=headers, body=body.encode())
 
     def refuse(self, fault: Fault, request_id: str) -> HttpResponse:
-        code = fault.code if fault.shape else _CODES.get(fault.code, fault.code)
+        code = fault.shape.code if fault.shape else _CODES.get(fault.code, fault.code)
         error = xml_body.element(
             "Error",
             xml_body.element("Type", "Sender" if fault.sender else "Receiver")

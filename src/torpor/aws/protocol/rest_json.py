@@ -88,7 +88,9 @@ class RestJson:
         status = result.get(places.status, operation.status) if places.status else operation.status
         # An answer that has no body by HTTP's own rules must not carry one.
         body = b"" if status == 204 else _body(places, operation.output, result)
-        headers = (_JSON, ("x-amzn-requestid", request_id), *_write_headers(places, result), *extra)
+        named = any(name == _JSON[0] for name, _ in places.headers)
+        kind = () if named or status == 204 else (_JSON,)
+        headers = (*kind, ("x-amzn-requestid", request_id), *_write_headers(places, result), *extra)
         return HttpResponse(status=status, headers=headers, body=body)
 
     def refuse(self, fault: Fault, request_id: str) -> HttpResponse:

@@ -1,0 +1,118 @@
+"""Roles and identity through boto3, over the query protocol."""
+
+import json
+
+import pytest
+from botocore.exceptions import ClientError
+
+from torpor.core.identity import ANONYMOUS, Kind, Principal
+
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+
+
+def refused(call, **params):
+    with pytest.raises(ClientError) as caught:
+        call(**params)
+    response = caught.value.response
+    return response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"], response["Error"]["Message"]
+
+
+def test_a_role_lives_and_dies(world):
+    """Create, get, list and delete a role; its policy comes back as it was written."""
+    iam = world.client("iam")
+    made = iam.create_role(
+        RoleName="lambda-role",
+        AssumeRolePolicyDocument=json.dumps(POLICY),
+        Path="/service/",
+        Description="for <functions> & more",
+        Tags=[{"Key": "team", "Value": "x"}, {"Key": "stage", "Value": ""}],
+        MaxSessionDuration=7200,
+    )["Role"]
+    assert made["Arn"] == "arn:aws:iam::000000000000:role/service/lambda-role"
+    assert (made["Path"], made["MaxSessionDuration"], made["Description"]) == (
+        "/service/",
+        7200,
+        "for <functions> & more",
+    )
+    assert made["AssumeRolePolicyDocument"] == POLICY
+    assert made["Tags"] == [{"Key": "team", "Value": "x"}, {"Key": "stage", "Value": ""}]
+    assert made["CreateDate"].isoformat() == "2026-01-02T03:04:05+00:00"
+    assert iam.get_role(RoleName="lambda-role")["Role"] == made
+    assert [role["RoleName"] for role in iam.list_roles()["Roles"]] == ["lambda-role"]
+    iam.get_waiter("role_exists").wait(RoleName="lambda-role", WaiterConfig={"Delay": 0, "MaxAttempts": 1})
+    iam.delete_role(RoleName="lambda-role")
+    with pytest.raises(iam.exceptions.NoSuchEntityException):
+        iam.get_role(RoleName="lambda-role")
+
+
+def test_roles_are_paged(world):
+    """Markers lead through all roles once."""
+    iam = world.client("iam")
+    for number in range(5):
+        iam.create_role(RoleName=f"r{number}", AssumeRolePolicyDocument="{}")
+    pages = list(iam.get_paginator("list_roles").paginate(PaginationConfig={"PageSize": 2}))
+    assert [[role["RoleName"] for role in page["Roles"]] for page in pages] == [["r0", "r1"], ["r2", "r3"], ["r4"]]
+    assert refused(iam.list_roles, Marker="!")[:2] == (400, "InvalidInput")
+
+
+def test_errors_have_iams_own_codes(world):
+    """Exists, missing, invalid and not offered: each in the words of the query protocol."""
+    iam = world.client("iam", parameter_validation=False)
+    iam.create_role(RoleName="r", AssumeRolePolicyDocument="{}")
+    assert refused(iam.create_role, RoleName="r", AssumeRolePolicyDocument="{}") == (
+        409,
+        "EntityAlreadyExists",
+        "Role with name r already exists.",
+    )
+    assert refused(iam.delete_role, RoleName="none") == (
+        404,
+        "NoSuchEntity",
+        "The role with name none cannot be found.",
+    )
+    assert refused(iam.get_role, RoleName="bad name") == (
+        400,
+        "ValidationError",
+        (
+            "1 validation error detected: Value 'bad name' at 'roleName' failed to satisfy constraint: "
+            r"Member must satisfy regular expression pattern: [\w+=,.@-]+"
+        ),
+    )
+    tags = [{"Key": "a", "Value": "v"}, {"Key": "k" * 129, "Value": "v"}]
+    assert refused(iam.create_role, RoleName="s", AssumeRolePolicyDocument="{}", Tags=tags)[2] == (
+        f"1 validation error detected: Value '{'k' * 129}' at 'tags.2.member.key' failed to satisfy constraint: "
+        "Member must have length less than or equal to 128"
+    )
+    status, code, message = refused(iam.attach_role_policy, RoleName="r", PolicyArn="arn:aws:iam::aws:policy/Any")
+    assert (status, code) == (501, "NotImplemented")
+    assert "iam:AttachRolePolicy" in message
+
+
+def test_identity_of_the_owner_and_of_a_function(world):
+    """GetCallerIdentity tells who asks; functions need no grant for it, strangers get nothing."""
+    sts = world.client("sts")
+    mine = sts.get_caller_identity()
+    assert (mine["Account"], mine["Arn"]) == ("000000000000", "arn:aws:iam::000000000000:root")
+    world.principal = Principal(Kind.FUNCTION, function="caller")
+    assert sts.get_caller_identity()["Arn"] == "arn:aws:sts::000000000000:assumed-role/torpor/caller"
+    world.principal = ANONYMOUS
+    assert refused(sts.get_caller_identity)[:2] == (403, "MissingAuthenticationToken")
+
+
+def test_a_presigned_request_carries_its_form_in_the_query(world):
+    """The way Vault and Kubernetes prove who they are: GET with everything in the address."""
+    import urllib.request
+
+    url = world.client("sts").generate_presigned_url("get_caller_identity", HttpMethod="GET")
+    with urllib.request.urlopen(url) as answer:
+        assert b"<Account>000000000000</Account>" in answer.read()
+
+
+def test_a_service_that_is_not_offered_says_so(world):
+    """A whole missing service is told apart from a missing operation."""
+    status, code, message = refused(world.client("dynamodb").list_tables)
+    assert (status, code) == (501, "NotImplementedException")
+    assert "'dynamodb'" in message
+    assert "lambda" in message
