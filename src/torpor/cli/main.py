@@ -34,6 +34,19 @@ _COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
 )
 # Words after a command's own first argument belong to that other command.
 _OTHERS_WORDS = {"run"}
+# A paragraph that begins with \b keeps its lines.
+_HELP = """Serverless functions and models on your own machine, asleep until called.
+
+\b
+Start the server in one terminal:   torpor up
+and call a function in another:     torpor init echo
+                                    torpor deploy echo
+                                    torpor invoke echo
+
+\b
+Exit codes: 0 done, 1 the function or its build failed, 2 wrong use,
+3 the server cannot be reached, 4 the server refused.
+"""
 
 
 def run(
@@ -65,7 +78,7 @@ def application() -> typer.Typer:
         no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_torpor)
+    app.callback(help=_HELP)(_torpor)
     for name, function in _COMMANDS:
         settings = {"allow_interspersed_args": False} if name in _OTHERS_WORDS else {}
         app.command(name, context_settings=settings)(_answering(function))
@@ -84,18 +97,7 @@ def _torpor(
         bool, flags.option("--version", callback=_show_version, is_eager=True, text="Print the version and leave.")
     ] = False,
 ) -> None:
-    """Serverless functions and models on your own machine, asleep until called.
-
-    \b
-    Start the server in one terminal:   torpor up
-    and call a function in another:     torpor init echo
-                                        torpor deploy echo
-                                        torpor invoke echo
-
-    \b
-    Exit codes: 0 done, 1 the function or its build failed, 2 wrong use,
-    3 the server cannot be reached, 4 the server refused.
-    """
+    """What stands before any command."""
 
 
 def _answering(function: Callable[..., None]) -> Callable[..., None]:

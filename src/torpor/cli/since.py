@@ -16,12 +16,12 @@ def moment(text: str, *, now: float) -> float:
     """Unix time in seconds; what has no zone is local time. Raises WrongUse."""
     text = text.strip()
     if ago := _AGO.fullmatch(text):
-        return now - float(ago[1]) * _SECONDS[ago[2]]
+        return max(0.0, now - float(ago[1]) * _SECONDS[ago[2]])
     if _UNIX.fullmatch(text):
         return float(text)
     try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
+        return max(0.0, datetime.fromisoformat(text).timestamp())
+    except (ValueError, OverflowError):
         raise WrongUse(
             f"'{text}' is not a moment: write how long ago (90s, 10m, 2h, 7d), or when (2026-01-31, 2026-01-31T12:00)"
         ) from None

@@ -97,6 +97,7 @@ def test_nothing_leads_elsewhere(name):
     assert environ["AWS_CONFIG_FILE"] == environ["AWS_SHARED_CREDENTIALS_FILE"] == os.devnull
 
 
+@pytest.mark.slow
 def test_boto3_believes_the_variables(torpor, fake, monkeypatch):
     """boto3 with the printed variables talks to this server, whatever was set before."""
     import boto3

@@ -156,9 +156,14 @@ def test_usage_of_nothing(torpor, fake):
 
 def test_gc_tells_what_it_freed(torpor, fake):
     """The freed bytes are shown in a unit for people."""
-    freed = {"bundles": {"count": 2, "bytes": 10}, "environments": {"count": 1, "bytes": 90}, "bytes_freed": 5_000_000}
+    freed = {
+        "bundles": {"count": 2, "bytes": 10},
+        "environments": {"count": 1, "bytes": 90},
+        "logs": 0,
+        "bytes_freed": 5_000_000,
+    }
     fake.reply("POST", "/_torpor/gc", _json(freed))
-    assert torpor("gc").out == "freed 4.8 MB: 2 bundles, 1 environment\n"
+    assert torpor("gc").out == "freed 4.8 MB: 2 bundles, 1 environment, 0 logs\n"
     assert torpor("gc", "--json").json == freed
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torpor.cli.project import Table
 
 WAIT_S = 20  # one long poll; a build may take many
+ASKED_EVERY_S = 0.05
 
 
 def deploy(
@@ -125,7 +126,10 @@ def wait_settled(client: Client, name: str, description: dict[str, Any], *, quie
     begun = time.monotonic()
     with output.progress(f"building {name}", quiet=quiet):
         while not settled(description):
+            asked = time.monotonic()
             description = client.call("GET", function_path(name), query={"wait_s": WAIT_S})
+            # A server that is stopping answers at once: it is not to be asked without end.
+            time.sleep(max(0.0, ASKED_EVERY_S - (time.monotonic() - asked)))
     if description.get("state") == "Failed":
         raise Failed(
             f"{name} was not built: {description.get('state_reason') or 'the server gave no reason'}",

@@ -41,7 +41,8 @@ def gc(
 ) -> None:
     """Free what no function refers to any more.
 
-    That is code that was replaced or removed, and environments of dependencies that nothing uses.
+    That is code that was replaced or removed, environments of dependencies that nothing uses, and the logs of functions
+    that are gone.
     """
     client = connect(context, url, data)
     with output.progress("collecting", quiet=as_json):
@@ -51,7 +52,8 @@ def gc(
         return
     bundles = output.counted(freed["bundles"]["count"], "bundle")
     environments = output.counted(freed["environments"]["count"], "environment")
-    output.result(f"freed {output.size(freed['bytes_freed'])}: {bundles}, {environments}")
+    logs = output.counted(freed.get("logs", 0), "log")
+    output.result(f"freed {output.size(freed['bytes_freed'])}: {bundles}, {environments}, {logs}")
 
 
 def _plain(finding: Finding) -> dict[str, Any]:
