@@ -16,7 +16,7 @@ class Consumer(Protocol):
 
     def expected_total_mb(self) -> int: ...
 
-    def pump(self) -> None: ...
+    def pump(self) -> bool: ...
 
 
 class Capacity:
@@ -34,15 +34,18 @@ class Capacity:
     def can_run(self) -> bool:
         return self.running < self._concurrency
 
-    def room(self, memory_each_mb: int) -> Room:
-        """What is left. One instance always fits into an empty node, however large it is."""
-        concurrency = self._concurrency - self.running - self.starting
-        return Room(concurrency=concurrency, memory_mb=self._memory_left(memory_each_mb))
+    def claim_mb(self, expected_mb: int) -> int:
+        """What one instance counts for: never more than there is, so that the largest fits into an empty node."""
+        return expected_mb if self._memory_mb is None else min(expected_mb, self._memory_mb)
 
-    def shortage_mb(self, memory_each_mb: int) -> int:
+    def room(self) -> Room:
+        """What is left."""
+        return Room(concurrency=self._concurrency - self.running - self.starting, memory_mb=self._memory_left())
+
+    def shortage_mb(self, claim_mb: int) -> int:
         """How much must be freed before one more instance fits; 0 when it does."""
-        left = self._memory_left(memory_each_mb)
-        return 0 if left is None else max(0, memory_each_mb - left)
+        left = self._memory_left()
+        return 0 if left is None else max(0, claim_mb - left)
 
     def wait(self, consumer: Consumer) -> None:
         """Remember `consumer`: it is pumped when something was released."""
@@ -53,14 +56,17 @@ class Capacity:
         self._hungry.pop(consumer, None)
 
     def feed_hungry(self) -> None:
-        """Let those who wait try again, the longest waiting first; who is still short queues up behind the others."""
-        if self._hungry:
-            hungry, self._hungry = self._hungry, {}
-            for consumer in hungry:
-                consumer.pump()
+        """Let those who wait try again, the longest waiting first.
 
-    def _memory_left(self, memory_each_mb: int) -> int | None:
+        Who got something and wants more queues up behind those who got nothing: nobody starves beside a busy function.
+        """
+        if not self._hungry:
+            return
+        waiting, self._hungry = list(self._hungry), {}
+        unserved = [consumer for consumer in waiting if not (self.can_run and consumer.pump())]
+        self._hungry = dict.fromkeys([*unserved, *(one for one in self._hungry if one not in unserved)])
+
+    def _memory_left(self) -> int | None:
         if self._memory_mb is None:
             return None
-        used = sum(consumer.expected_total_mb() for consumer in self.consumers)
-        return self._memory_mb - used if used else max(self._memory_mb, memory_each_mb)
+        return self._memory_mb - sum(consumer.expected_total_mb() for consumer in self.consumers)

@@ -115,6 +115,11 @@ class Node:
             self._retiring.add(pool)
             pool.retire()
 
+    def modules(self, revision_key: str) -> tuple[str, ...]:
+        """What initialisation imported from interpreter and environment, in order; empty before anyone was ready."""
+        pool = self._pools.get(revision_key)
+        return pool.modules if pool is not None else ()
+
     def statistics(self) -> NodeStatistics:
         return NodeStatistics(tuple(pool.statistics() for pool in self._all_pools()))
 

@@ -17,7 +17,7 @@ from torpor.core.function import Revision
 from torpor.core.invocation import Outcome
 from torpor.policy import keep_alive, scale
 from torpor.policy.evict import Idle
-from torpor.policy.scale import Load
+from torpor.policy.scale import Load, Room
 from torpor.runtime import faults
 from torpor.runtime.capacity import Capacity
 from torpor.runtime.instance import InitFailed, Instance, Surroundings
@@ -82,6 +82,7 @@ class Pool:
         self._keep_alive_s = options.keep_alive_s
         self._expiry: asyncio.TimerHandle | None = None
         self._observed_mb = 0
+        self.modules: tuple[str, ...] = ()
         self._capacity.consumers.add(self)
 
     # ── what the node asks ──────────────────────────────────────────────────────────────────────────────────────────
@@ -145,33 +146,39 @@ class Pool:
     def expected_total_mb(self) -> int:
         """Memory that its instances, and those it is starting, are expected to use."""
         gone = (InstanceState.ENDING, InstanceState.ENDED)
-        return self._expected_mb * sum(one.state not in gone for one in self._instances)
+        return self._claim_mb * sum(one.state not in gone for one in self._instances)
 
     def idle(self) -> list[tuple[Idle, Instance]]:
         """Its idle instances, as the eviction policy sees them."""
-        expected = self._expected_mb
-        return [(Idle(expected, one.idle_since), one) for one in self._free if one.state is InstanceState.IDLE]
+        claim = self._claim_mb
+        return [(Idle(claim, one.idle_since), one) for one in self._free if one.state is InstanceState.IDLE]
 
     # ── performing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def pump(self) -> None:
-        """Give waiting jobs to free instances, and start what the policy asks for."""
+    def pump(self) -> bool:
+        """Give waiting jobs to free instances, and start what the policy asks for. Whether anything came of it."""
+        progress = False
         while self._waiting and self._free and self._capacity.can_run:
             job = self._waiting.popleft()
             if not job.future.done():
                 self._run(self._free[-1], job)
+                progress = True
         if not self._waiting:
-            return
-        load = self._load()
-        if load.waiting > load.starting * load.slots_each + load.free_slots:
-            shortage = self._capacity.shortage_mb(self._expected_mb)
+            return progress
+        count = self._wanted_starts()
+        for _ in range(count):
+            self._begin_start()
+        if len(self._waiting) > len(self._starts) * self.revision.config.max_concurrency:
+            self._capacity.wait(self)
+        return progress or count > 0
+
+    def _wanted_starts(self) -> int:
+        load, claim = self._load(), self._claim_mb
+        if scale.starts(load, Room(concurrency=1), claim) and self._capacity.can_run:
+            shortage = self._capacity.shortage_mb(claim)
             if shortage:
                 self._host.make_room(shortage)
-        for _ in range(scale.starts(load, self._capacity.room(self._expected_mb), self._expected_mb)):
-            self._begin_start()
-        load = self._load()
-        if load.waiting > load.starting * load.slots_each:
-            self._capacity.wait(self)
+        return scale.starts(load, self._capacity.room(), claim)
 
     def _load(self) -> Load:
         return Load(
@@ -208,6 +215,7 @@ class Pool:
                 instance.fail_start(job, failed)
             return
         self._observe(instance)
+        self.modules = instance.modules
         self._free.append(instance)
 
     def _start_done(self, task: asyncio.Task[None]) -> None:
@@ -242,8 +250,8 @@ class Pool:
         self._observed_mb = max(self._observed_mb, instance.max_memory_mb)
 
     @property
-    def _expected_mb(self) -> int:
-        return self._observed_mb or self.revision.config.memory_mb
+    def _claim_mb(self) -> int:
+        return self._capacity.claim_mb(self._observed_mb or self.revision.config.memory_mb)
 
     def _after_release(self) -> None:
         """Somebody may go on: those who waited for capacity before us first, then our own."""
