@@ -131,9 +131,9 @@ def clean_name(written: str) -> str:
             f"The archive's entry {written!r} is written with backslashes. Make it with a tool that writes '/', "
             "such as `zip -r` or Python's zipfile."
         )
-    if written.startswith("/") or _DRIVE.match(written):
-        raise InvalidBundle(f"The archive's entry {written!r} is an absolute path; names must be relative.")
     parts = [part for part in written.split("/") if part not in ("", ".")]
+    if written.startswith("/") or (parts and _DRIVE.match(parts[0])):
+        raise InvalidBundle(f"The archive's entry {written!r} is an absolute path; names must be relative.")
     if ".." in parts:
         raise InvalidBundle(f"The archive's entry {written!r} climbs out of the bundle with '..'.")
     try:

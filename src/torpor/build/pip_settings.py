@@ -29,6 +29,7 @@ _PASSED = (
         "UV_CONCURRENT_DOWNLOADS",
     ),
 )
+_GLOBAL = Path("/etc/pip.conf")
 _PASSED_PREFIXES = ("UV_INDEX_",)  # UV_INDEX_NAME_USERNAME and _PASSWORD
 
 
@@ -68,7 +69,7 @@ def _files(environ: Mapping[str, str], prefix: Path) -> list[Path]:
         Path(folder, "pip/pip.conf") for folder in environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":") if folder
     ]
     own = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
-    files = [*shared, Path("/etc/pip.conf"), home / ".pip/pip.conf", own / "pip/pip.conf", prefix / "pip.conf"]
+    files = [*shared, _GLOBAL, home / ".pip/pip.conf", own / "pip/pip.conf", prefix / "pip.conf"]
     return [*files, Path(chosen)] if chosen else files
 
 

@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 from torpor.build.texts import inside, read_text
 from torpor.core.errors import BuildFailed
 
-_MAX_LINES = 10_000
+_MAX_LINES, _MAX_FILES = 10_000, 50
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _SATISFIED = {"--only-binary", "--prefer-binary", "--require-hashes", "--use-pep517", "--no-cache-dir"}
 _SHORT = {"-r": "--requirement", "-c": "--constraint", "-e": "--editable", "-i": "--index-url", "-f": "--find-links"}
@@ -61,7 +61,7 @@ class _Reading:
     code: Path
     source_builds: bool
     indexes: bool
-    seen: set[tuple[str, bool]] = field(default_factory=set)
+    seen: set[tuple[Path, bool]] = field(default_factory=set)
     lines: int = 0
 
 
@@ -78,8 +78,9 @@ def one_requirement(code: Path, line: str, *, where: str, source_builds: bool) -
         return _fetched(line, line, where, source_builds=source_builds)
     try:
         requirement = Requirement(line)
-    except InvalidRequirement as problem:
-        raise BuildFailed(f"{where}: {line!r} is not a requirement: {str(problem).splitlines()[0]}.") from None
+    except (InvalidRequirement, RecursionError) as problem:
+        reason = str(problem).partition("\n")[0]
+        raise BuildFailed(f"{where}: {line[:200]!r} is not a requirement: {reason}.") from None
     if requirement.url is None:
         return str(requirement)
     if urlsplit(requirement.url).scheme in ("", "file"):
@@ -90,9 +91,12 @@ def one_requirement(code: Path, line: str, *, where: str, source_builds: bool) -
 
 
 def _read(reading: _Reading, name: str, *, constraint: bool) -> Declared:
-    if (name, constraint) in reading.seen:
+    path = inside(reading.code, name)
+    if (path, constraint) in reading.seen:
         return Declared()
-    reading.seen.add((name, constraint))
+    reading.seen.add((path, constraint))
+    if len(reading.seen) > _MAX_FILES:
+        raise BuildFailed(f"{name}: more than {_MAX_FILES} requirements files include each other.")
     declared = Declared()
     for number, line in _logical_lines(read_text(reading.code, name)):
         reading.lines += 1
@@ -214,7 +218,9 @@ _REFUSED = MappingProxyType(
 
 def _is_path(line: str) -> bool:
     head = line.partition(";")[0].partition("@")[0].strip()
-    return head.startswith((".", "/", "~", "file:")) or ("/" in head and "://" not in line) or head.endswith(".whl")
+    if "://" in head:
+        return head.startswith("file:")
+    return head.startswith((".", "/", "~", "file:")) or "/" in head or head.endswith(".whl")
 
 
 def _bundled(code: Path, line: str, where: str, *, source_builds: bool) -> str:
