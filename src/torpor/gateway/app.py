@@ -56,7 +56,7 @@ class GatewayOptions:
     @property
     def upload(self) -> int:
         """Bytes of a request that carries a directly uploaded archive, base64 and all: AWS's own 70,167,211."""
-        return self.limits.zip_direct * 4 // 3 + 262_146
+        return self.limits.zip_direct * 4 // 3 + 262_145
 
 
 class Gateway:

@@ -207,6 +207,9 @@ def _checked(claim: Claim, request: HttpRequest) -> Claim:
     unsigned = sorted(
         {name for name, _ in request.headers if name.startswith("x-amz-")}.difference(claim.signed_headers)
     )
+    if claim.service != "s3" and not {".", ".."}.isdisjoint(request.path.split("/")):
+        # The signature covers the path without them, so it would be as good for another path than was meant.
+        raise SignatureMismatch("Sign and send a path without '.' and '..' segments.")
     if "host" not in claim.signed_headers:
         raise SignatureMismatch("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
     if unsigned:

@@ -1,0 +1,416 @@
+"""Our own JSON interface, over fake use cases."""
+
+import asyncio
+import base64
+import json
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+
+from torpor.core.arn import Home
+from torpor.core.errors import Conflict, FunctionNotFound, ResourceNotFound
+from torpor.core.function import Bundle, Environment, Function, FunctionConfig, FunctionUrl, State, UpdateStatus
+from torpor.gateway.code_links import CodeLinks
+from torpor.gateway.management import Management
+from torpor.gateway.uploads import Uploads
+from torpor.gateway.use_cases import Instances, ServerFacts, UseCases
+from torpor.store.log_files import LogLine
+
+ENVIRONMENT = Environment("e" * 64, "/env/bin/python", "/env/lib", ("/env",))
+
+
+def a_function(name="hello", **config):
+    config = {"handler": "app.handler", "variables": {"SECRET": "value"}, **config}
+    return Function(
+        config=FunctionConfig(name=name, **config),
+        bundle=Bundle("ab" * 32, 321),
+        environment=ENVIRONMENT,
+        state=State.ACTIVE,
+        state_reason="",
+        state_reason_code="",
+        update_status=UpdateStatus.SUCCESSFUL,
+        revision_id="rev-1",
+    )
+
+
+@dataclass
+class Page:
+    functions: tuple
+    next: str | None
+
+
+@dataclass
+class FakeWorld:
+    """Catalog, deployer, urls, accounting, collector and logs in one."""
+
+    functions: dict = field(default_factory=lambda: {"hello": a_function()})
+    urls: dict = field(default_factory=dict)
+    put_archives: list = field(default_factory=list)
+    waits: list = field(default_factory=list)
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    lines: list = field(default_factory=list)
+    more: asyncio.Queue = field(default_factory=asyncio.Queue)
+    asked: list = field(default_factory=list)
+    following: int = 0
+    error: Exception | None = None
+
+    def __len__(self):
+        return len(self.functions)
+
+    def get(self, name):
+        if name not in self.functions:
+            raise FunctionNotFound(f"Function not found: {Home().function_arn(name)}")
+        return self.functions[name]
+
+    def find(self, name):
+        return self.functions.get(name)
+
+    def list(self, after=None, limit=50):
+        names = sorted(name for name in self.functions if after is None or name > after)
+        return Page(tuple(self.functions[name] for name in names[:limit]), names[limit - 1] if len(names) > limit else None)
+
+    def url(self, name):
+        return self.urls.get(name)
+
+    async def put(self, config, archive=None, *, auth=None):
+        if auth is not None:
+            self.urls[config] = FunctionUrl(name=config, auth=auth)
+            return self.urls[config]
+        if self.error is not None:
+            raise self.error
+        self.put_archives.append((archive, archive.read_bytes()))
+        self.functions[config.name] = a_function(config.name).evolve(config=config, state=State.PENDING)
+        return self.functions[config.name]
+
+    async def delete(self, name):
+        self.get(name)
+        if self.urls.pop(name, None) is None:
+            del self.functions[name]
+
+    async def wait_settled(self, name, timeout_s=None):
+        self.waits.append(timeout_s)
+        self.get(name)
+        await self.settled.wait()
+        return self.get(name)
+
+    async def usage(self, since=0.0, function=None):
+        self.asked.append((since, function))
+        return Plain({"rows": [{"function": "hello", "invocations": 2}], "total": {"invocations": 2}})
+
+    async def gc(self):
+        return Plain({"bundles": {"count": 1, "bytes": 5}, "environments": {"count": 0, "bytes": 0}, "bytes_freed": 5})
+
+    async def read(self, function, *, since_ms, request_id, limit):
+        self.asked.append((since_ms, request_id, limit))
+        return self.lines
+
+    async def follow(self, function, *, since_ms, request_id, limit):
+        self.following += 1
+        try:
+            for line in self.lines:
+                yield line
+            while True:
+                yield await self.more.get()
+        finally:
+            self.following -= 1
+
+
+@dataclass
+class Plain:
+    value: dict
+
+    def as_json(self):
+        return self.value
+
+
+@pytest.fixture
+def world():
+    return FakeWorld()
+
+
+@pytest.fixture
+def links(clock):
+    return CodeLinks("http://localhost:7070", clock=clock)
+
+
+@pytest.fixture
+def interface(world, tmp_path, links):
+    archive = tmp_path / "code.zip"
+    archive.write_bytes(b"PK the code")
+    use_cases = UseCases(
+        catalog=world, deployer=world, urls=world, accounting=world, collector=world, logs=world,
+        instances=lambda name: Instances(1, 2) if name in (None, "hello") else Instances(),
+        archive=lambda bundle: archive if bundle.digest == "ab" * 32 else tmp_path / "gone.zip",
+    )  # fmt: skip
+    facts = ServerFacts(
+        version="9.9", url="http://localhost:7070", data="/data", auth="on", region="us-east-1", account="0" * 12, pid=7
+    )
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    return Management(use_cases, facts, Home(), Uploads(spool, limit=1000), links)
+
+
+@pytest.fixture
+def ask(interface, request_, call):
+    app = interface.app()
+
+    def ask(method, path, **more):
+        return call(app, request_(method, path, **more))
+
+    return ask
+
+
+def config_header(**config):
+    return ("x-torpor-config", base64.b64encode(json.dumps(config).encode()).decode())
+
+
+async def test_status_tells_where_and_what(ask):
+    """The facts of the server, and how much there is."""
+    reply = await ask("GET", "/_torpor/status")
+    assert reply.json == {
+        "version": "9.9", "url": "http://localhost:7070", "data": "/data", "auth": "on", "region": "us-east-1",
+        "account": "0" * 12, "pid": 7, "functions": 1, "instances": 3,
+    }  # fmt: skip
+
+
+async def test_a_function_is_described_without_its_secrets(ask, world):
+    """State, configuration, addresses and instances; of the variables their names alone."""
+    world.urls["hello"] = FunctionUrl(name="hello", auth="NONE")
+    reply = await ask("GET", "/_torpor/functions/hello")
+    told = reply.json
+    assert told["arn"] == "arn:aws:lambda:us-east-1:000000000000:function:hello"
+    assert (told["state"], told["update_status"], told["revision_id"]) == ("Active", "Successful", "rev-1")
+    assert (told["handler"], told["memory_mb"], told["code_size"]) == ("app.handler", 128, 321)
+    assert told["environment"] == "e" * 64
+    assert told["url"] == told["invoke_url"] == "http://localhost:7070/fn/hello/"
+    assert told["url_auth"] == "NONE"
+    assert told["instances"] == {"idle": 1, "busy": 2}
+    assert told["variables"] == ["SECRET"]
+    assert b"value" not in reply.body
+
+
+async def test_functions_are_listed_in_pages(ask, world):
+    """Each page says where the next begins."""
+    world.functions = {name: a_function(name) for name in "abc"}
+    page = (await ask("GET", "/_torpor/functions", query="limit=2")).json
+    assert ([one["name"] for one in page["functions"]], page["next"]) == (["a", "b"], "b")
+    page = (await ask("GET", "/_torpor/functions", query="limit=2&after=b")).json
+    assert ([one["name"] for one in page["functions"]], page["next"]) == (["c"], None)
+
+
+async def test_a_deployment_is_streamed_into_a_file(ask, world, interface):
+    """Configuration from the header, the archive from the body; the file is gone afterwards."""
+    reply = await ask("PUT", "/_torpor/functions/new", headers=[config_header(handler="a.b", memory_mb=256)], body=b"PKzip")
+    assert (reply.status, reply.json["state"]) == (201, "Pending")
+    path, data = world.put_archives[0]
+    assert data == b"PKzip"
+    assert not path.exists()
+    assert world.functions["new"].config.memory_mb == 256
+    assert "new" not in world.urls
+
+
+async def test_deploying_again_keeps_what_is_not_said(ask, world):
+    """A role or a tag set by boto3 survives `torpor deploy`, and what the header says is replaced."""
+    world.functions["hello"] = a_function(role="arn:aws:iam::0:role/r", memory_mb=512)
+    reply = await ask("PUT", "/_torpor/functions/hello", headers=[config_header(handler="new.handler", variables={})], body=b"PK")
+    config = world.functions["hello"].config
+    assert reply.status == 200
+    assert (config.handler, config.role, config.memory_mb) == ("new.handler", "arn:aws:iam::0:role/r", 512)
+    assert config.variables == {}
+
+
+async def test_public_opens_and_closes_the_url(ask, world):
+    """`public` true makes the URL, false removes a public one, and without it nothing changes."""
+    for public, expected in ((True, "NONE"), (None, "NONE"), (False, None)):
+        given = {"handler": "a.b"} if public is None else {"handler": "a.b", "public": public}
+        reply = await ask("PUT", "/_torpor/functions/hello", headers=[config_header(**given)], body=b"PK")
+        assert reply.json["url_auth"] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "body", "says"),
+    [
+        ("new", [], b"PK", "x-torpor-config"),
+        ("new", [("x-torpor-config", "%%%")], b"PK", "base64"),
+        ("new", [("x-torpor-config", "e30")], b"PK", "base64"),
+        ("new", [("x-torpor-config", base64.b64encode(b"[]").decode())], b"PK", "JSON object"),
+        ("new", [config_header(memory_mb=1)], b"PK", "handler"),
+        ("new", [config_header(handler="a.b", memory="1")], b"PK", "there is no setting `memory`"),
+        ("new", [config_header(handler="a.b", memory_mb="much")], b"PK", "$.memory_mb"),
+        ("new", [config_header(handler="a.b", variables={"A": 1})], b"PK", "$.variables"),
+        ("new", [config_header(handler="a.b", public="yes")], b"PK", "public"),
+        ("a.b", [config_header(handler="a.b")], b"PK", "cannot name a function"),
+        ("new", [config_header(handler="a.b")], b"", "no body"),
+    ],
+)
+async def test_a_deployment_that_is_wrong_says_where(ask, world, interface, name, header, body, says):
+    """400 with the name of the field, and nothing is stored."""
+    reply = await ask("PUT", f"/_torpor/functions/{name}", headers=header, body=body)
+    assert reply.status == 400
+    assert says in reply.json["error"]["message"]
+    assert not world.put_archives
+    assert not list(interface._uploads._spool.iterdir())
+
+
+async def test_an_archive_beyond_the_limit_is_refused(ask, call, request_, interface, world):
+    """413 by what is declared and by what arrives, and no file is left."""
+    header = config_header(handler="a.b")
+    assert (await ask("PUT", "/_torpor/functions/new", headers=[header], body=b"x" * 1001)).status == 413
+    reply = await call(interface.app(), request_("PUT", "/_torpor/functions/new", headers=[header]), chunks=[b"x" * 600] * 2)
+    assert (reply.status, reply.json["error"]["code"]) == (413, "RequestTooLargeException")
+    assert not list(interface._uploads._spool.iterdir())
+    assert not world.put_archives
+
+
+async def test_a_refused_deployment_leaves_no_file(ask, world, interface):
+    """The use case's error is told, and the upload is removed."""
+    world.error = Conflict("An update is in progress")
+    reply = await ask("PUT", "/_torpor/functions/hello", headers=[config_header(handler="a.b")], body=b"PK")
+    assert (reply.status, reply.json["error"]["message"]) == (409, "An update is in progress")
+    assert not list(interface._uploads._spool.iterdir())
+
+
+async def test_waiting_for_a_build_is_bounded(ask, world):
+    """wait_s is passed on, never more than a minute, and 0 does not wait."""
+    world.settled.set()
+    for given in ("30", "0.5", "9999"):
+        assert (await ask("GET", "/_torpor/functions/hello", query=f"wait_s={given}")).status == 200
+    assert world.waits == [30.0, 0.5, 60.0]
+    await ask("GET", "/_torpor/functions/hello", query="wait_s=0")
+    assert len(world.waits) == 3
+
+
+async def test_a_stopping_server_ends_waits(ask, world, interface):
+    """A long poll answers with what is so, instead of holding up the stop."""
+    polling = asyncio.create_task(ask("GET", "/_torpor/functions/hello", query="wait_s=60"))
+    while not world.waits:
+        await asyncio.sleep(0)
+    interface.closing.set()
+    assert (await polling).status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "functions/no"), ("DELETE", "functions/no"), ("GET", "logs/no"), ("DELETE", "functions/no/url")],
+)
+async def test_a_missing_function_is_told(ask, method, path):
+    """404 with Lambda's name and words for it."""
+    reply = await ask(method, f"/_torpor/{path}")
+    assert (reply.status, reply.json["error"]["code"]) == (404, "ResourceNotFoundException")
+    assert "function:no" in reply.json["error"]["message"]
+
+
+async def test_a_function_is_removed(ask, world):
+    """204, and it is gone."""
+    assert (await ask("DELETE", "/_torpor/functions/hello")).status == 204
+    assert not world.functions
+
+
+async def test_a_url_is_opened_and_closed(ask, world):
+    """Its address is told; closing twice is fine."""
+    reply = await ask("PUT", "/_torpor/functions/hello/url", body=b'{"auth": "AWS_IAM"}')
+    assert reply.json == {"url": "http://localhost:7070/fn/hello/", "auth": "AWS_IAM"}
+    assert world.urls["hello"].auth == "AWS_IAM"
+    for _ in range(2):
+        assert (await ask("DELETE", "/_torpor/functions/hello/url")).status == 204
+    assert world.functions
+    assert not world.urls
+
+
+@pytest.mark.parametrize("body", [b"{", b'{"auth": 1}', b'{"open": true}', b"x" * 70_000])
+async def test_a_bad_body_is_told(ask, body):
+    """400 for what is no JSON, has other fields, or is far too long."""
+    assert (await ask("PUT", "/_torpor/functions/hello/url", body=body)).status == 400
+
+
+async def test_a_log_is_read_as_lines(ask, world):
+    """One JSON object a line, with the filters passed on."""
+    world.lines = [LogLine(at_ms=1, stream="s", request_id="r", line="hé")]
+    reply = await ask("GET", "/_torpor/logs/hello", query="since_ms=5&request=r&limit=7")
+    assert reply.header("content-type") == "application/x-ndjson"
+    assert [json.loads(line) for line in reply.body.splitlines()] == [
+        {"at_ms": 1, "stream": "s", "request_id": "r", "line": "hé"}
+    ]
+    assert world.asked == [(5, "r", 7)]
+
+
+@pytest.mark.parametrize("query", ["since_ms=x", "limit=0", "limit=100001", "follow=2", "since_ms=-1"])
+async def test_a_bad_parameter_is_told(ask, query):
+    """400, naming the parameter and what it takes."""
+    reply = await ask("GET", "/_torpor/logs/hello", query=query)
+    assert reply.status == 400
+    assert query.partition("=")[0] in reply.json["error"]["message"]
+
+
+async def test_following_ends_when_the_server_stops(ask, world, interface):
+    """Lines are sent as they come, until the server closes; then the reader is let go."""
+    world.lines = [LogLine(at_ms=1, stream="s", request_id="r", line="one")]
+    world.more.put_nowait(LogLine(at_ms=2, stream="s", request_id="r", line="two"))
+    reading = asyncio.create_task(ask("GET", "/_torpor/logs/hello", query="follow=1"))
+    while not (world.following and world.more.empty()):
+        await asyncio.sleep(0)
+    interface.closing.set()
+    reply = await reading
+    assert [json.loads(line)["line"] for line in reply.body.splitlines()] == ["one", "two"]
+    await wait_until(lambda: world.following == 0)
+
+
+async def test_following_ends_when_the_client_leaves(interface, request_, call, world):
+    """Nobody reads for a client that has gone."""
+    await call(interface.app(), request_("GET", "/_torpor/logs/hello", query="follow=1"), chunks=[], disconnect=True)
+    await wait_until(lambda: world.following == 0)
+
+
+async def wait_until(condition):
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def test_usage_and_collection_are_passed_on(ask, world):
+    """What the use cases report is the answer."""
+    reply = await ask("GET", "/_torpor/usage", query="since=1767225600.5&function=hello")
+    assert reply.json["total"] == {"invocations": 2}
+    assert world.asked == [(1767225600.5, "hello")]
+    assert (await ask("POST", "/_torpor/gc")).json["bytes_freed"] == 5
+    assert (await ask("GET", "/_torpor/usage", query="since=nan")).status == 400
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/_torpor/x", 404), ("POST", "/_torpor/status", 405)])
+async def test_what_is_not_there_is_told_in_json(ask, method, path, status):
+    """404 and 405 in the shape of every other error."""
+    reply = await ask(method, path)
+    assert reply.status == status
+    assert reply.json["error"]["code"] in ("NotFound", "MethodNotAllowed")
+
+
+async def test_a_use_cases_error_has_its_status(ask, world):
+    """Errors keep their code."""
+
+    async def fail(name, *, auth):
+        raise ResourceNotFound("Function does not exist")
+
+    world.put = fail
+    reply = await ask("PUT", "/_torpor/functions/hello/url", body=b"{}")
+    assert (reply.status, reply.json["error"]["message"]) == (404, "Function does not exist")
+
+
+async def test_a_link_to_code_needs_no_key_for_ten_minutes(ask, links, clock, call, request_, make_gateway, interface):
+    """GetFunction's location works as it is, is bound to its function, and expires."""
+    parts = urlsplit(links.location("hello", Bundle("ab" * 32, 11)))
+    request = request_(path=parts.path, query=parts.query)
+    reply = await call(make_gateway(own=interface.app()), request)
+    assert (reply.status, reply.body, reply.header("content-type")) == (200, b"PK the code", "application/zip")
+    other = request_(path=parts.path.replace("hello", "other"), query=parts.query)
+    assert (await call(make_gateway(own=interface.app()), other)).status == 403
+    for query in ("", parts.query.replace("expires=1", "expires=2"), "digest=a&expires=x&signature=b"):
+        assert (await ask("GET", "/_torpor/code/hello", query=query)).status == 403
+    clock.now += 601
+    assert (await ask("GET", "/_torpor/code/hello", query=parts.query)).status == 403
+
+
+async def test_a_link_to_collected_code_is_told(ask, links):
+    """404 when the code is no longer kept."""
+    parts = urlsplit(links.location("hello", Bundle("cd" * 32, 11)))
+    assert (await ask("GET", parts.path, query=parts.query)).status == 404
