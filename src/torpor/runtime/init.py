@@ -17,7 +17,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from torpor.sandbox import libc, namespaces, rights, root, seccomp
+from torpor.sandbox import libc, namespaces, ownership, rights, root, seccomp
 from torpor.sandbox.namespaces import NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWUSER, NEWUTS
 
 READY, FAILED, ENDED = b"R", b"F", b"X"  # what init says on its report socket: listeners, a reason, a wait status
@@ -192,4 +192,14 @@ def _trusted(orders: Orders, descriptors: list[int], gate: int) -> NoReturn:
     os.execve(orders["argv"][0], orders["argv"], orders["env"])  # noqa: S606 -- no shell is meant
 
 
-_INITS = {"instance": _instance, "command": _command}
+def _reclaim(orders: Orders, descriptors: list[int], report: socket.socket, code: bytes) -> NoReturn:
+    """Take back what an instance, now gone, wrote into its writable mounts under its own user id."""
+    del descriptors, code
+    tell(report, READY)
+    for folder in orders["folders"]:
+        ownership.take_back(folder)
+    tell(report, ENDED + STATUS.pack(0))
+    os._exit(0)
+
+
+_INITS = {"instance": _instance, "command": _command, "reclaim": _reclaim}

@@ -20,7 +20,7 @@ from torpor.core.function import Isolation
 from torpor.runtime import janitor, orders
 from torpor.runtime.accounts import GroupMeter, Meter, SampledMeter, host_pid
 from torpor.runtime.birth import Birth
-from torpor.runtime.commands import run_command
+from torpor.runtime.commands import run_command, run_sandboxed, take_back
 from torpor.runtime.launched import Sandboxed
 from torpor.runtime.link import SentinelLink, bare_python
 from torpor.runtime.spec import Completed, Exit, Launched, Launcher, LaunchSpec, Mount, SandboxOptions
@@ -142,6 +142,9 @@ class Sandboxes:
     async def _start(self, spec: LaunchSpec, undo: AsyncExitStack) -> Sandboxed:
         worker_id = self._take_id(undo)
         group = await self._group(spec, undo)
+        writable = [mount.source for mount in spec.mounts if not mount.read_only]
+        if writable and self.own_ids:
+            undo.push_async_callback(take_back, self._link, writable)
         with ExitStack() as sent:
             control, inside = orders.control_pair(undo, sent)
             output, write_end = orders.output_pipe(undo, sent)
@@ -193,6 +196,21 @@ class Sandboxes:
     async def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str | Path, timeout_s: float) -> Completed:
         """Run a trusted command below the sentinel; past the time-out, and when cancelled, it is killed."""
         return await run_command(self._link, argv, env=env, cwd=cwd, timeout_s=timeout_s)
+
+    async def run_sandboxed(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: str | Path,
+        timeout_s: float,
+        writable: Sequence[Path],
+        readable: Sequence[Path],
+    ) -> Completed:
+        """Run an untrusted command in a sandbox with the network of the host; see commands.run_sandboxed."""
+        return await run_sandboxed(
+            self, argv, env=env, cwd=cwd, timeout_s=timeout_s, writable=writable, readable=readable
+        )
 
     async def _offload(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._hands, work, *arguments)

@@ -57,6 +57,11 @@ def command(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> dict[str, 
     return {"kind": "command", "argv": list(argv), "env": dict(env), "cwd": cwd}
 
 
+def reclaim(folders: Sequence[str]) -> dict[str, Any]:
+    """The orders to take back folders which an instance that has ended could write to."""
+    return {"kind": "reclaim", "folders": list(folders)}
+
+
 def give(link: SentinelLink, orders: Mapping[str, Any], descriptors: Sequence[int], undo: AsyncExitStack) -> Birth:
     """Send orders to the sentinel; `undo` ends what comes of them. Raises StartFailed."""
     with ExitStack() as sent:

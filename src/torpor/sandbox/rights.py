@@ -36,8 +36,8 @@ def close_capabilities() -> None:
     """Let no exec and no change of ids ever give capabilities again. Those held stay until drop_capabilities."""
     libc.prctl(_CAP_AMBIENT, _AMBIENT_CLEAR_ALL)
     libc.prctl(_SET_SECUREBITS, _SECUREBITS)
-    for capability in range(_LARGEST_CAPABILITY + 1):
-        with contextlib.suppress(OSError):  # EINVAL: this kernel has fewer
+    with contextlib.suppress(OSError):  # EINVAL: this kernel has no more of them
+        for capability in range(_LARGEST_CAPABILITY + 1):
             libc.prctl(_CAPBSET_DROP, capability)
 
 
