@@ -50,9 +50,7 @@ def test_the_aws_command_line_lives_a_functions_life(server, aws, tmp_path, zipp
     )  # fmt: skip
     assert json.loads(created.stdout)["FunctionName"] == "from-cli"
     run("lambda", "wait", "function-active-v2", "--function-name", "from-cli")
-    invoke = ("lambda", "invoke", "--function-name", "from-cli", "--cli-binary-format", "raw-in-base64-out")
-    if "raw-in-base64-out" in run(*invoke, "--payload", "{}", str(out), check=False).stderr:
-        invoke = invoke[:4]  # version 1 of the tool takes the payload as it is
+    invoke = ("lambda", "invoke", "--function-name", "from-cli")
     answer = json.loads(run(*invoke, "--payload", '{"name": "aws"}', "--log-type", "Tail", str(out)).stdout)
     assert (answer["StatusCode"], answer["ExecutedVersion"]) == (200, "$LATEST")
     assert json.loads(out.read_text()) == {"hello": "aws"}

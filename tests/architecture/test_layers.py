@@ -22,7 +22,8 @@ ORDER = [
     ["aws", "gateway"],
     ["console", "cli"],
     ["settings"],
-    ["app", "__main__"],
+    ["app"],
+    ["__main__"],
     ["testing"],
 ]
 LEVEL = {house: level for level, line in enumerate(ORDER) for house in line}
