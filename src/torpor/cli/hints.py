@@ -28,7 +28,8 @@ def curl_line(client: Client, description: dict[str, Any], address: str, data: P
     Where the server wants to know who calls, curl reads the header from a pipe: on its command line, every user of the
     machine could read the token.
     """
-    call = f"-d '{{}}' {shlex.quote(address)}"
+    # Said to be JSON, a body reaches the function as text; what curl says by itself would reach it in base64.
+    call = f"-H 'content-type: application/json' -d '{{}}' {shlex.quote(address)}"
     if description.get("url_auth") == "NONE" or client.call("GET", "/_torpor/status").get("auth") == "off":
         return f"curl {call}"
     folder = f" --data {shlex.quote(str(data))}" if data is not None else ""

@@ -41,7 +41,7 @@ def test_it_prints_the_address_and_a_curl_line(torpor, fake, echo_folder):
     """Standard output is the address, then a line to paste that keeps the token off every command line."""
     address, curl = torpor("deploy", echo_folder).out.splitlines()
     assert address == f"{fake.url}/fn/hello/"
-    assert curl.endswith(f" env --header | curl -H @- -d '{{}}' {address}")
+    assert curl.endswith(f" env --header | curl -H @- -H 'content-type: application/json' -d '{{}}' {address}")
     assert "torpor-token" not in curl
 
 
@@ -49,13 +49,13 @@ def test_the_curl_line_of_a_public_function_needs_no_token(torpor, echo_folder, 
     """--public opens the URL, and anyone's curl will do."""
     ran = torpor("deploy", echo_folder, "--public")
     assert config_of(fake)["public"] is True
-    assert ran.out.splitlines()[1] == f"curl -d '{{}}' {fake.url}/fn/hello/"
+    assert ran.out.splitlines()[1] == f"curl -H 'content-type: application/json' -d '{{}}' {fake.url}/fn/hello/"
 
 
 def test_the_curl_line_without_authentication(torpor, echo_folder, fake):
     """Where the server lets everyone in, no token is mentioned."""
     fake.auth = "off"
-    assert torpor("deploy", echo_folder).out.splitlines()[1].startswith("curl -d")
+    assert torpor("deploy", echo_folder).out.splitlines()[1].startswith("curl -H 'content-type")
 
 
 def test_the_curl_line_names_the_data_folder_that_was_named(torpor, echo_folder, data_dir, tmp_path):

@@ -149,9 +149,12 @@ def test_over_http_a_function_may_answer_404(torpor, fake):
 
 
 def test_over_http_a_failed_function_is_exit_code_1(torpor, fake):
-    """A 5xx answer of a function that ran is its failure."""
-    fake.reply("GET", "/fn/echo/", _reply(502, b'{"message":"Internal Server Error"}', {"x-torpor-start": "warm"}))
-    assert torpor("invoke", "echo", "--http", "GET", "/").code == 1
+    """A 5xx answer of a function that ran is its failure, and the way to its log is shown."""
+    headers = {"x-torpor-start": "warm", "x-amzn-requestid": "r-1"}
+    fake.reply("GET", "/fn/echo/", _reply(502, b'{"message":"Internal Server Error"}', headers))
+    ran = torpor("invoke", "echo", "--http", "GET", "/")
+    assert ran.code == 1
+    assert "logs echo --request r-1" in ran.err
 
 
 def test_wrong_combinations_teach(torpor):

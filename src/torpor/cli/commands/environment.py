@@ -67,7 +67,9 @@ def env(
 def run(
     *,
     context: typer.Context,
-    command: Annotated[list[str], flags.argument("-- COMMAND [ARGUMENT]...", "What to run.")],
+    command: Annotated[
+        list[str], flags.argument("COMMAND", "What to run, with its arguments; a -- may stand in front.")
+    ],
     url: flags.Url = None,
     data: flags.Data = None,
     as_json: flags.AsJson = False,

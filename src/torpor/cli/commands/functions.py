@@ -62,7 +62,7 @@ def describe(
 def remove(
     *,
     context: typer.Context,
-    names: Annotated[list[str], flags.argument("NAME...", "The functions to remove.")],
+    names: Annotated[list[str], flags.argument("NAME", "The functions to remove.")],
     url: flags.Url = None,
     data: flags.Data = None,
     as_json: flags.AsJson = False,

@@ -26,9 +26,9 @@ _FOLDERS = {Template.ECHO: "echo", Template.SKLEARN: "regression"}
 def init(
     *,
     template: Annotated[
-        Template, flags.argument("[echo|sklearn]", "echo returns its event; sklearn fits a regression. [default: echo]")
+        Template, flags.argument("TEMPLATE", "echo returns its event; sklearn fits a regression. [default: echo]")
     ] = Template.ECHO,
-    folder: Annotated[Path | None, flags.argument("[DIR]", "Where to write. [default: ./echo or ./regression]")] = None,
+    folder: Annotated[Path | None, flags.argument("DIR", "Where to write. [default: ./echo or ./regression]")] = None,
     as_json: flags.AsJson = False,
 ) -> None:
     """Write a small project that works, without overwriting anything."""

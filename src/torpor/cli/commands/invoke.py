@@ -14,6 +14,7 @@ import typer
 from torpor.cli import flags, output
 from torpor.cli.connect import connect, segment
 from torpor.cli.failures import Failed, WrongUse
+from torpor.cli.hints import own_name
 
 if TYPE_CHECKING:
     from torpor.cli.client import Answer, Client
@@ -133,6 +134,8 @@ def _over_http(
         output.result_bytes(answer.body)
         _sum_up(answer)
     if answer.status >= 500:
+        if not as_json and (request_id := answer.headers.get("x-amzn-requestid")):
+            output.say(f"why: `{own_name()} logs {name.partition(':')[0]} --request {request_id}`")
         raise typer.Exit(Failed.exit_code)
 
 

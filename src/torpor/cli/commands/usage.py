@@ -17,7 +17,7 @@ _COLUMNS = ("FUNCTION", "INVOCATIONS", "ERRORS", "COLD", "DURATION", "BILLED", "
 def usage(
     *,
     context: typer.Context,
-    name: Annotated[str | None, flags.argument("[NAME]", "Only this function.")] = None,
+    name: Annotated[str | None, flags.argument("NAME", "Only this function.")] = None,
     since: Annotated[
         str | None,
         flags.option(metavar="WHEN", text="How long ago (10m, 2h, 7d) or when (2026-01-31). [default: all there is]"),
