@@ -24,7 +24,17 @@ FORMAT = 1
 _MIGRATIONS: Mapping[int, Callable[[Path], None]] = {}  # format → the step that brings a folder from it to the next
 _FOLDERS = ("artifacts", "code", "environments", "logs", "run")
 _FILES = frozenset(
-    {"lock", "format", "key.json", "server.json", "torpor.db", "torpor.db-wal", "torpor.db-shm", "lost+found"}
+    {
+        "lock",
+        "format",
+        "key.json",
+        "server.json",
+        "settings.toml",
+        "torpor.db",
+        "torpor.db-wal",
+        "torpor.db-shm",
+        "lost+found",
+    }
 )
 _POLL_S = 0.05
 _ALPHABET = string.ascii_uppercase + string.digits
@@ -126,7 +136,8 @@ def open_data_dir(path: Path, *, wait_s: float = 5.0) -> DataDir:
     except OSError as error:
         raise DataDirUnusable(f"the data folder {path} cannot be used: {error}") from error
     try:
-        (path / "server.json").unlink(missing_ok=True)  # a killed server's
+        for rest in [path / "server.json", *filter(_is_draft, path.iterdir())]:  # a killed server's
+            rest.unlink(missing_ok=True)
         _migrate(path)
         for name in _FOLDERS:
             (path / name).mkdir(mode=0o700, exist_ok=True)
@@ -170,7 +181,7 @@ def _create(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if (path / "format").exists():
         return
-    strange = {entry.name for entry in path.iterdir()} - _FILES - set(_FOLDERS)
+    strange = {entry.name for entry in path.iterdir() if not _is_draft(entry)} - _FILES - set(_FOLDERS)
     if strange:
         raise DataDirUnusable(
             f"{path} is not a torpor data folder: it holds {', '.join(sorted(strange)[:3])}. Name an empty folder, or "
@@ -248,6 +259,12 @@ def _read_or_make_key(file: Path) -> Key:
         _write_private(file, json.dumps(asdict(key)))
     file.chmod(0o600)  # whatever a backup or a copy made of it
     return key
+
+
+def _is_draft(path: Path) -> bool:
+    """Whether this is what `_write_private` leaves when it is killed."""
+    _, _, rest = path.name.partition(".")
+    return path.name.startswith(".") and rest.rpartition(".")[0] in _FILES
 
 
 def _write_private(file: Path, text: str) -> None:

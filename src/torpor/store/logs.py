@@ -1,8 +1,8 @@
 """What functions print: taken without waiting, written in groups by a thread of its own, read and followed.
 
 A line is on its way to the file within `group_s`. When the disk is stuck, at most `queue_bytes` wait in memory; what
-comes on top is dropped, and so is what the disk refuses: the next line that is written is preceded by one that counts
-those missing. Logs are not synced: a power cut may lose the last seconds.
+comes on top is dropped, and so is what the disk refuses: in their place comes a line that counts those missing. Logs
+are not synced: a power cut may lose the last seconds.
 """
 
 from __future__ import annotations
@@ -55,6 +55,24 @@ class _Written:
 
 
 @dataclass(slots=True)
+class _Missing:
+    """In the place of lines that were dropped."""
+
+    function: str
+    at_ms: int
+    count: int = 0
+
+
+@dataclass(slots=True)
+class _Group:
+    """Lines of one function, written together; `count` is of what a function wrote, missing lines included."""
+
+    lines: list[bytes] = field(default_factory=list)
+    count: int = 0
+    last_ms: int = 0
+
+
+@dataclass(slots=True)
 class _Order:
     """Something the writing thread does in its turn among the lines."""
 
@@ -69,14 +87,16 @@ class LogStore:
     def __init__(self, root: Path, options: LogOptions | None = None) -> None:
         self._root = root
         self._options = options or LogOptions()
-        self._queue: deque[_Written | _Order] = deque()
+        self._queue: deque[_Written | _Missing | _Order] = deque()
         self._queued_bytes = 0
-        self._dropped: dict[str, int] = {}
+        self._missing: dict[str, _Missing] = {}  # those in the queue
         self._lock = threading.Lock()
         self._wake = threading.Event()
+        self._urgent = threading.Event()  # do not gather any longer
         self._stop = threading.Event()
         self._followers: dict[str, set[Callable[[], None]]] = {}
         self._failing = False
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="torpor-logs", daemon=True)
         self._thread.start()
 
@@ -85,7 +105,7 @@ class LogStore:
         size = len(line) + _LINE_OVERHEAD
         with self._lock:
             if self._queued_bytes + size > self._options.queue_bytes:
-                self._dropped[function] = self._dropped.get(function, 0) + 1
+                self._miss(function, at_ms, 1)
                 return
             self._queued_bytes += size
             self._queue.append(_Written(function, stream, request_id, at_ms, line))
@@ -110,7 +130,7 @@ class LogStore:
             for line in lines:
                 yield line
             while True:
-                last = self._stop.is_set()
+                last = self._closed  # seen before reading, so that nothing can come after what is read
                 raw, position = await asyncio.to_thread(files.after, position)
                 for line in wanted.among(raw):
                     yield line
@@ -141,8 +161,10 @@ class LogStore:
     def close(self) -> None:
         """Write everything, end every follower, stop. Harmless when repeated."""
         self._stop.set()
+        self._urgent.set()
         self._wake.set()
         self._thread.join()
+        self._closed = True
         for function in list(self._followers):
             self._tell(function)
 
@@ -189,41 +211,53 @@ class LogStore:
                 self._queue.append(order)
         if stopped:
             _perform(order)
+        self._urgent.set()
         self._wake.set()
         return order
+
+    def _miss(self, function: str, at_ms: int, count: int) -> None:
+        """Count lines as missing; the caller holds the lock."""
+        missing = self._missing.get(function)
+        if missing is None:
+            missing = self._missing[function] = _Missing(function, at_ms)
+            self._queue.append(missing)
+        missing.count += count
 
     def _run(self) -> None:
         while True:
             self._wake.wait()
-            self._stop.wait(self._options.group_s)
+            self._urgent.wait(self._options.group_s)
             self._wake.clear()
             with self._lock:
                 queue, self._queue = self._queue, deque()
-                dropped, self._dropped = self._dropped, {}
+                self._missing = {}
                 taken, stopping = self._queued_bytes, self._stop.is_set()
-            self._work_off(queue, dropped)
+                if not stopping:
+                    self._urgent.clear()
+            self._work_off(queue)
             with self._lock:
                 self._queued_bytes -= taken
-                if stopping and not self._queue and not self._dropped:
+                if stopping and not self._queue:
                     return
-                if stopping:
-                    self._wake.set()
+            if stopping:
+                self._wake.set()
 
-    def _work_off(self, queue: Iterable[_Written | _Order], dropped: dict[str, int]) -> None:
-        groups: dict[str, list[bytes]] = {}
-        last_ms = 0
+    def _work_off(self, queue: Iterable[_Written | _Missing | _Order]) -> None:
+        groups: dict[str, _Group] = {}
         for item in queue:
             if isinstance(item, _Order):
                 self._store(groups)
                 groups = {}
                 _perform(item)
+                continue
+            group = groups.setdefault(item.function, _Group())
+            group.last_ms = item.at_ms
+            if isinstance(item, _Missing):
+                group.lines.append(_notice(item))
+                group.count += item.count
             else:
-                last_ms = item.at_ms
-                groups.setdefault(item.function, []).extend(self._encoded(item))
-        for function, count in dropped.items():
-            text = f"{count} lines were lost here: they came faster than the disk took them"
-            notice = LogLine(at_ms=last_ms, stream="platform", request_id="", line=text)
-            groups.setdefault(function, []).append(encode_line(notice))
+                group.lines.extend(self._encoded(item))
+                group.count += 1
         self._store(groups)
 
     def _encoded(self, item: _Written) -> Iterator[bytes]:
@@ -233,26 +267,31 @@ class LogStore:
             line = LogLine(at_ms=item.at_ms, stream=item.stream, request_id=item.request_id, line=text)
             yield encode_line(line)
 
-    def _store(self, groups: dict[str, list[bytes]]) -> None:
+    def _store(self, groups: dict[str, _Group]) -> None:
         options = self._options
-        for function, lines in groups.items():
+        for function, group in groups.items():
             try:
                 files = LogFiles(self._root, function)
-                for data in _chunks(lines, min(_CHUNK_BYTES, options.segment_bytes)):
+                for data in _chunks(group.lines, min(_CHUNK_BYTES, options.segment_bytes)):
                     files.append(data, segment_bytes=options.segment_bytes, segments=options.segments)
             except Exception:
-                self._lost(function, len(lines))
+                self._lost(function, group)
             else:
                 self._failing = False
                 self._tell(function)
 
-    def _lost(self, function: str, count: int) -> None:
+    def _lost(self, function: str, group: _Group) -> None:
         if not self._failing:
             _log.exception("a function's log cannot be written", action="logs.write_failed", function=function)
         self._failing = True
         if not self._stop.is_set():
-            with self._lock:
-                self._dropped[function] = self._dropped.get(function, 0) + count
+            with self._lock:  # told when the next line comes: trying at once again would spin
+                self._miss(function, group.last_ms, group.count)
+
+
+def _notice(missing: _Missing) -> bytes:
+    text = f"{missing.count} lines are missing here: they came faster than the disk took them"
+    return encode_line(LogLine(at_ms=missing.at_ms, stream="platform", request_id="", line=text))
 
 
 @dataclass(frozen=True, slots=True)

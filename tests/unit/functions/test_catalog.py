@@ -99,5 +99,5 @@ async def test_a_qualifier_other_than_latest_is_not_found(world, record):
     """There are no versions yet, and their ARN is named."""
     await world.catalog.add(record())
     assert world.catalog.get("echo", "$LATEST").name == "echo"
-    with pytest.raises(FunctionNotFound, match=":function:echo:7$"):
+    with pytest.raises(FunctionNotFound, match=r":function:echo:7$"):
         world.catalog.get("echo", "7")
