@@ -11,7 +11,6 @@ import contextlib
 import http.client
 import json
 import signal
-import statistics
 import sys
 import tempfile
 import time
@@ -82,19 +81,19 @@ def wait_until(what: str, holds: Callable[[], bool], bound_s: float) -> float:
 
 
 def say(step: str, text: str) -> None:
-    print(f"  {step:<10}{text}", flush=True)
+    print(f"  {step:<12}{text}", flush=True)
 
 
 def row(step: str, *cells: str) -> None:
     say(step, "".join(f"{cell:>12}" for cell in cells))
 
 
-def show(step: str, call: Call, latency_ms: float) -> None:
+def show(step: str, call: Call) -> None:
     init = f"{call.figure('init-ms'):,.0f} ms" if call.start != "warm" else "–"
     row(
         step,
         call.start,
-        f"{latency_ms:,.1f} ms",
+        f"{call.latency_ms:,.1f} ms",
         init,
         f"{call.figure('duration-ms'):,.1f} ms",
         f"{call.figure('billed-ms'):,.0f} ms",
@@ -122,20 +121,21 @@ def call_cold_and_warm(connection: http.client.HTTPConnection, path: str) -> Non
     say("post", f"{len(rows)} rows x {len(rows[0])} columns to {path}")
     say("answer", f"score {cold.answer['score']:.4f}, {len(cold.answer['prediction'])} predictions: {first}, …\n")
     row("", "start", "latency", "init", "duration", "billed", "memory")
-    show("cold", cold, cold.latency_ms)
+    show("cold", cold)
     if cold.start == "warm":
         raise DemoFailed("the first call found an instance that should not have been there")
     warm = [post(connection, path, table) for _ in range(WARM_CALLS)]
     if any(call.start != "warm" or call.answer != cold.answer for call in warm):
         raise DemoFailed("a repeated call was not answered by the warm instance, or answered otherwise")
-    show("warm", warm[-1], statistics.median(call.latency_ms for call in warm))
+    show("warm", sorted(warm, key=lambda call: call.latency_ms)[WARM_CALLS // 2])
 
 
 def sleep_and_wake(server: RunningServer, connection: http.client.HTTPConnection, path: str) -> None:
     awake = len(descendants(server.process.pid))
     waited = wait_until("scaled to zero", lambda: instances(server) == 0, KEEP_ALIVE_S + 30)
     asleep = len(descendants(server.process.pid))
-    show("woken", woken := post(connection, path, (EXAMPLE / "diabetes.json").read_bytes()), woken.latency_ms)
+    woken = post(connection, path, (EXAMPLE / "diabetes.json").read_bytes())
+    show("woken", woken)
     if woken.start == "warm":
         raise DemoFailed("the function was said to sleep, but its instance was there")
     print()
@@ -160,7 +160,7 @@ def demonstrate(folder: Path) -> None:
         try:
             walk(server)
         except BaseException:
-            print(f"\nThe server wrote:\n{server.log.read_text(errors='replace')[-4000:]}", file=sys.stderr)
+            print(server.log.read_text(errors="replace")[-4000:], file=sys.stderr)
             raise
 
 

@@ -64,7 +64,7 @@ def test_wheel_holds_what_is_not_code(wheel):
         assert {f"torpor/cli/templates/{template}/{path.name}" for path in kept if path.is_file()} <= set(names)
     assert any(name.startswith("torpor/store/migrations/versions/r0001") for name in names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert "torpor = torpor.app:main" in entry_points
+    assert "torpor = torpor.__main__:main" in entry_points
     assert not [name for name in names if not name.startswith(("torpor/", "torpor-")) or "test_" in name]
 
 
