@@ -21,6 +21,7 @@ from torpor.sandbox.ids import IdPlan
 
 _BACK_OFF_S = (0.0, 0.1, 0.5, 2.0, 5.0)
 _MAX_NEWS = 8192
+_SPAWN_S = 20
 _PROGRAM = "import sys; sys.path.insert(0, {path!r}); from torpor.runtime.{module} import main; main()"
 
 
@@ -54,11 +55,15 @@ class SentinelLink:
         self._handle = -1
         self._outbox: list[tuple[bytes, list[int]]] = []
         self._failures = 0
-        self._revival: asyncio.Task[None] | None = None
-        self._closing = False
+        self._opening: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     async def open(self) -> None:
         """Start a sentinel. Raises NotSupported, saying what this machine refused."""
+        self._opening = asyncio.create_task(self._open())
+        await asyncio.shield(self._opening)  # what a thread has begun must be known to close()
+
+    async def _open(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             handle = await asyncio.to_thread(self._spawn, ours, theirs)
@@ -82,14 +87,14 @@ class SentinelLink:
         child = subprocess.Popen(
             words, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={}, cwd="/", start_new_session=True
         )
-        ours.settimeout(20)
+        ours.settimeout(_SPAWN_S)
         theirs.close()
-        try:
-            news, handles, _, _ = socket.recv_fds(ours, _MAX_NEWS, 1)
-        except TimeoutError:
-            child.kill()
-            news, handles = b"", []
-        child.wait()
+        with child:
+            try:
+                news, handles, _, _ = socket.recv_fds(ours, _MAX_NEWS, 1)
+            except OSError as error:
+                child.kill()
+                raise NotSupported(f"the sentinel did not answer: {error}") from error
         if not handles:
             raise NotSupported(f"the sentinel did not start: {_reason(news)}. `torpor doctor` says what is missing.")
         return handles[0]
@@ -162,8 +167,8 @@ class SentinelLink:
         orders, self._orders = self._orders, {}
         for order in orders.values():
             order.ended(signal.SIGKILL)
-        if not self._closing:
-            self._revival = asyncio.get_running_loop().create_task(self._revive())
+        if not self._closing.is_set():
+            self._opening = asyncio.get_running_loop().create_task(self._revive())
 
     def _drop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -184,21 +189,21 @@ class SentinelLink:
 
     async def _revive(self) -> None:
         """Start another one, waiting longer each time until one has obeyed an order."""
-        while not self._closing:
-            await asyncio.sleep(_BACK_OFF_S[min(self._failures, len(_BACK_OFF_S) - 1)])
+        while not self._closing.is_set():
+            pause_s = _BACK_OFF_S[min(self._failures, len(_BACK_OFF_S) - 1)]
             self._failures += 1
-            try:
-                await self.open()
-            except NotSupported:
-                continue
-            return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), pause_s)
+                return
+            with contextlib.suppress(NotSupported, OSError):  # once it did start; the next try is later
+                await self._open()
+                return
 
     async def close(self) -> None:
         """End the sentinel, and wait until it and all below are gone."""
-        self._closing = True
-        if self._revival is not None:
-            self._revival.cancel()
-            await asyncio.gather(self._revival, return_exceptions=True)
+        self._closing.set()
+        if self._opening is not None:
+            await asyncio.gather(self._opening, return_exceptions=True)
         if self._handle < 0:
             return
         gone = asyncio.Event()

@@ -5,7 +5,7 @@ that tells what exists outside.
 """
 
 # An attacker leaves files open and speaks to the system directly.
-# ruff: noqa: PTH103, PTH110, PTH112, PTH123, PTH208, SIM115
+# ruff: noqa: PTH110, PTH112, PTH123, PTH208, SIM115
 
 import ctypes
 import errno

@@ -1,5 +1,8 @@
 """Real instances: how they end, what works in them, what bounds them, and what is left afterwards."""
 
+# Files of /proc and of tmpfs do not block, and what is waited for there sends no events.
+# ruff: noqa: ASYNC240
+
 import asyncio
 import os
 import signal
