@@ -1,4 +1,8 @@
-"""What torpor could leave on a machine: processes, mounts, cgroups and temporary paths, to compare before and after."""
+"""What torpor could leave on a machine: processes, mounts, cgroups and temporary paths, to compare before and after.
+
+Another torpor may run beside: a cgroup or path that the command line of a living process names is that one's, unless the
+process is below this one.
+"""
 # ruff: noqa: INP001 — imported by the programs beside it
 
 from __future__ import annotations
@@ -41,11 +45,13 @@ def adopt_orphans() -> None:
 
 def take_footprint() -> Footprint:
     _reap()
+    ours = descendants(os.getpid())
+    others = "\n".join(_command(pid) for pid, _ in _parents() if pid not in {os.getpid(), *ours})
     return Footprint(
-        processes=frozenset(_describe(pid) for pid in descendants(os.getpid())),
+        processes=frozenset(f"{pid} {_command(pid) or '(ended)'}" for pid in ours),
         mounts=frozenset(_mounts()),
-        cgroups=frozenset(_cgroups()),
-        paths=frozenset(_paths()),
+        cgroups=frozenset(path for path in _cgroups() if Path(path).name not in others),
+        paths=frozenset(path for path in _paths() if Path(path).name not in others),
     )
 
 
@@ -81,12 +87,11 @@ def _reap() -> None:
             continue  # a grandchild: its own parent waits for it
 
 
-def _describe(pid: int) -> str:
+def _command(pid: int) -> str:
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-    except (FileNotFoundError, ProcessLookupError):
-        command = "(ended)"
-    return f"{pid} {command}"
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""  # it ended meanwhile
 
 
 def _mounts() -> Iterator[str]:
