@@ -20,6 +20,7 @@ class Birth:
     def __init__(self, report: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[tuple[socket.socket, ...]] = loop.create_future()
+        self.begun: asyncio.Future[None] = loop.create_future()  # from here on there is a handle
         self.over: asyncio.Future[int] = loop.create_future()  # the wait status of the worker
         self.handle = -1
         self._report = report
@@ -30,6 +31,7 @@ class Birth:
 
     def started(self, handle: int) -> None:
         self.handle = handle
+        self.begun.set_result(None)
         if self._doomed:
             self.kill()
 

@@ -75,7 +75,13 @@ def _start_janitor(roots: list[str], paths: list[str]) -> tuple[int, subprocess.
     words = bare_python("janitor", str(waits), json.dumps({"cgroups": roots, "paths": paths}))
     try:
         child = subprocess.Popen(
-            words, pass_fds=[waits], stdin=subprocess.DEVNULL, env={}, cwd="/", start_new_session=True
+            words,
+            pass_fds=[waits],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # who reads the server's output must not wait for the janitor
+            env={},
+            cwd="/",
+            start_new_session=True,
         )
     except BaseException:
         os.close(holds)
@@ -161,6 +167,7 @@ class Sandboxes:
             )
             birth = orders.give(self._link, text, [write_end, inside, *joins], undo)
         listeners = await asyncio.shield(birth.ready)
+        await asyncio.shield(birth.begun)  # told by the sentinel, and so perhaps heard after init's own word
         meter = _meter(spec, birth, group)
         alarm = group.oom_alarm()
         if alarm is not None:

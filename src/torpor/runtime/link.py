@@ -85,7 +85,13 @@ class SentinelLink:
             setup["tools"] = plan.tools
         words = bare_python("sentinel", str(theirs.fileno()), json.dumps(setup))
         child = subprocess.Popen(
-            words, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={}, cwd="/", start_new_session=True
+            words,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env={},
+            cwd="/",
+            start_new_session=True,
         )
         ours.settimeout(_SPAWN_S)
         theirs.close()
