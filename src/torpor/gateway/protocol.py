@@ -40,6 +40,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.access_log = False  # the application logs, when asked; uvicorn would whenever the root logger has handlers
         self.on_lost: Callable[[], object] | None = None
         self._head_bytes = 0
         self._unwanted_bytes = 0

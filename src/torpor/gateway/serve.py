@@ -9,13 +9,14 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import uvicorn
 from uvicorn.server import ServerState
 
 from torpor.core.errors import InvalidValue
-from torpor.gateway.asgi import App
+from torpor.gateway.asgi import App, Receive, Scope, Send
 from torpor.gateway.protocol import Bounds, bounded
 
 BACKLOG = 2048
@@ -27,12 +28,13 @@ class Server:
     def __init__(self, app: App, bounds: Bounds | None = None) -> None:
         chosen = bounds or Bounds()
         self._config = uvicorn.Config(
-            app,
+            _quiet(app),
             http=bounded(chosen),
             ws="none",
             lifespan="off",
             interface="asgi3",
             log_config=None,
+            log_level="error",  # any stranger can make it warn of malformed requests
             access_log=False,
             proxy_headers=False,
             server_header=False,
@@ -46,6 +48,16 @@ class Server:
         serving = Serving(self._config, listeners, dict(state or {}))
         await serving.start()
         return serving
+
+
+def _quiet(app: App) -> App:
+    """Uvicorn logs a request that was cut off as a failure of the application, with a traceback."""
+
+    async def quiet(scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(asyncio.CancelledError):
+            await app(scope, receive, send)
+
+    return quiet
 
 
 class Serving:
@@ -99,15 +111,15 @@ class Serving:
         await self._cut()
 
     async def _cut(self) -> None:
+        for connection in list(self._state.connections):
+            connection.transport.abort()
+        while self._state.connections:  # noqa: ASYNC110  (the loop calls each connection_lost in its next turn)
+            await asyncio.sleep(0)
         tasks = set(self._state.tasks)
         for task in tasks:
             task.cancel()
-        for connection in list(self._state.connections):
-            connection.transport.abort()
         if tasks:
             await asyncio.wait(tasks)
-        while self._state.connections:  # noqa: ASYNC110  (the loop calls each connection_lost in its next turn)
-            await asyncio.sleep(0)
 
 
 def listen(host: str, port: int) -> socket.socket:

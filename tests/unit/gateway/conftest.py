@@ -104,8 +104,7 @@ class FakeInvoker:
         self.calls.append((ref, payload, principal))
         if self.error is not None:
             raise self.error
-        outcome = make_outcome(self.payload, result=self.result, error=self.function_error, request_id=request_id)
-        return outcome
+        return make_outcome(self.payload, result=self.result, error=self.function_error, request_id=request_id)
 
 
 @dataclass
@@ -133,7 +132,7 @@ async def asgi_call(app, request, *, chunks=None, state=None, extra=None, discon
             return {"type": "http.request", "body": piece, "more_body": bool(pieces) or disconnect}
         if disconnect:
             return {"type": "http.disconnect"}
-        await asyncio.Event().wait()
+        return await asyncio.get_running_loop().create_future()  # silence
 
     async def send(message):
         sent.append(message)
@@ -179,7 +178,17 @@ SIGNERS = {
 }
 
 
-def sign(request, *, key_id=KEY_ID, secret=SECRET, service="lambda", region="us-east-1", by="header", token=None, context=None):
+def sign(
+    request,
+    *,
+    key_id=KEY_ID,
+    secret=SECRET,
+    service="lambda",
+    region="us-east-1",
+    by="header",
+    token=None,
+    context=None,
+):
     """The request as botocore signs it."""
     url = f"http://{request.header('host')}{request.path}" + (f"?{request.query}" if request.query else "")
     headers = {name: value for name, value in request.headers if name != "host"}
@@ -188,8 +197,22 @@ def sign(request, *, key_id=KEY_ID, secret=SECRET, service="lambda", region="us-
     SIGNERS[by, service == "s3"](Credentials(key_id, secret, token), service, region).add_auth(plain)
     parts = urlsplit(plain.url)
     signed = [("host", parts.netloc)]
-    signed += [(name.lower(), value.decode() if isinstance(value, bytes) else value) for name, value in plain.headers.items()]
+    signed += [
+        (name.lower(), value.decode() if isinstance(value, bytes) else value) for name, value in plain.headers.items()
+    ]
     return replace(request, path=parts.path or "/", query=parts.query, headers=tuple(signed))
+
+
+async def eventually(condition):
+    """Wait, with a bound, until `condition` holds."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for is seen from outside only
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def until():
+    return eventually
 
 
 @pytest.fixture

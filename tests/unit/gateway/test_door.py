@@ -1,5 +1,7 @@
 """The application behind every door."""
 
+# ruff: noqa: PLR0917  - fixtures are parameters
+
 import asyncio
 import json
 from datetime import datetime
@@ -12,7 +14,9 @@ from torpor.core.limits import Limits
 from torpor.gateway.door import CREDENTIALS, Doors, Pass, _Visitor
 from torpor.gateway.loans import Memory
 
-FUNCTION = Principal(Kind.FUNCTION, "arn:aws:sts::000000000000:assumed-role/hello/hello", "hello", ("lambda:InvokeFunction",))
+FUNCTION = Principal(
+    Kind.FUNCTION, "arn:aws:sts::000000000000:assumed-role/hello/hello", "hello", ("lambda:InvokeFunction",)
+)
 INVOKE = "/2015-03-31/functions/other/invocations"
 
 
@@ -95,7 +99,7 @@ async def test_every_pass_is_its_own():
     assert one.authorization not in repr(one)
 
 
-async def test_an_instance_that_ends_cancels_what_it_asked(doors, front, issued, request_, call):
+async def test_an_instance_that_ends_cancels_what_it_asked(doors, front, issued, request_, call, until):
     """A call from an instance that has gone is dropped."""
 
     class Connection:
@@ -103,9 +107,10 @@ async def test_an_instance_that_ends_cancels_what_it_asked(doors, front, issued,
 
     front.wait, connection = asyncio.Event(), Connection()
     state = {"visitor": _Visitor(FUNCTION, issued, Memory(0))}
-    task = asyncio.create_task(call(doors, request_("POST", INVOKE), state=state, extra={"torpor.connection": connection}))
-    while not front.requests:
-        await asyncio.sleep(0)
+    task = asyncio.create_task(
+        call(doors, request_("POST", INVOKE), state=state, extra={"torpor.connection": connection})
+    )
+    await until(lambda: front.requests)
     connection.on_lost()
     assert await task is None
     assert front.cancelled == 1

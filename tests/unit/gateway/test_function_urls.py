@@ -1,5 +1,7 @@
 """Functions over HTTP: who is let in, and what comes back."""
 
+# ruff: noqa: PLR0917  - fixtures are parameters
+
 import pytest
 
 from torpor.core.errors import NotInvocable, RequestTooLarge, StartFailed, Throttled
@@ -53,14 +55,19 @@ async def test_pages_beside_the_management_interface_are_sandboxed(gateway, dire
 
 
 @pytest.mark.parametrize("auth", [None, "AWS_IAM"])
-async def test_a_closed_function_answers_its_owner_alone(gateway, directory, invoker, request_, signed, call, bearer, auth):
+async def test_a_closed_function_answers_its_owner_alone(
+    gateway, directory, invoker, request_, signed, call, bearer, auth
+):
     """Without a public URL a stranger is refused, and a signature or the token lets in, unseen by the function."""
     if auth:
         directory.open("hello", auth=auth)
     reply = await call(gateway, request_(path="/fn/hello/"))
     assert (reply.status, reply.json) == (403, {"Message": "Forbidden"})
     assert not invoker.calls
-    for request in (signed(request_("POST", "/fn/hello/x", body=b"{}")), request_(path="/fn/hello/x", headers=[bearer])):
+    for request in (
+        signed(request_("POST", "/fn/hello/x", body=b"{}")),
+        request_(path="/fn/hello/x", headers=[bearer]),
+    ):
         assert (await call(gateway, request)).status == 200
         assert invoker.calls[-1][2].kind is Kind.OWNER
         assert "authorization" not in invoker.event["headers"]
@@ -159,7 +166,9 @@ async def test_a_preflight_does_not_wake_the_function(gateway, directory, invoke
     cors = {"AllowOrigins": ["https://app.example"], "AllowMethods": ["PUT"], "AllowHeaders": ["*"]}
     directory.open("hello", auth="AWS_IAM", cors=cors)
     origin = ("origin", "https://app.example")
-    reply = await call(gateway, request_("OPTIONS", "/fn/hello/", headers=[origin, ("access-control-request-method", "PUT")]))
+    reply = await call(
+        gateway, request_("OPTIONS", "/fn/hello/", headers=[origin, ("access-control-request-method", "PUT")])
+    )
     assert reply.status == 200
     assert reply.header("access-control-allow-methods") == "PUT"
     assert not invoker.calls

@@ -1,5 +1,7 @@
 """The one port: routes, authentication, bounds and failures."""
 
+# ruff: noqa: PLR0917  - fixtures are parameters
+
 import asyncio
 import json
 from dataclasses import replace
@@ -78,7 +80,10 @@ async def test_query_protocols_get_their_own_kind_of_error(gateway, request_, ca
 
 def signed_badly(request, service="sqs"):
     scope = f"AKIANOBODY/20260101/us-east-1/{service}/aws4_request"
-    headers = ("authorization", f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host;x-amz-date;x-amz-target, Signature=0")
+    headers = (
+        "authorization",
+        f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host;x-amz-date;x-amz-target, Signature=0",
+    )
     return replace(request, headers=(*request.headers, headers, ("x-amz-date", "20260101T000000Z")))
 
 
@@ -108,7 +113,9 @@ async def test_two_hosts_are_one_too_many(gateway, request_, call):
 
 @pytest.mark.parametrize("headers", [[("origin", "https://evil.example")], [("sec-fetch-site", "cross-site")]])
 @pytest.mark.parametrize("path", ["/_torpor/functions", INVOKE])
-async def test_pages_of_other_origins_cannot_manage_or_invoke(make_gateway, front, request_, call, bearer, headers, path):
+async def test_pages_of_other_origins_cannot_manage_or_invoke(
+    make_gateway, front, request_, call, bearer, headers, path
+):
     """Refused with authentication on and off: the page's user did not mean to ask."""
     for auth in ("on", "off"):
         reply = await call(make_gateway(auth=auth), request_("POST", path, headers=[*headers, bearer]))
@@ -162,14 +169,13 @@ async def test_a_length_that_is_no_number_is_refused(gateway, request_, call, be
     assert reply.status == 400
 
 
-async def test_large_bodies_share_bounded_memory(make_gateway, front, request_, call, bearer):
+async def test_large_bodies_share_bounded_memory(make_gateway, front, request_, call, bearer, until):
     """While others hold it all, a large request is told to come again; afterwards there is room."""
     front.wait = asyncio.Event()
     gateway = make_gateway(options=GatewayOptions(body_memory=200_000))
     request = request_("POST", INVOKE, headers=[bearer], body=b"x" * 150_000)
     first = asyncio.create_task(call(gateway, request))
-    while not front.requests:
-        await asyncio.sleep(0)
+    await until(lambda: front.requests)
     reply = await call(gateway, request)
     assert (reply.status, reply.header("x-amzn-errortype")) == (503, "ServiceUnavailableException")
     front.wait.set()
@@ -192,7 +198,7 @@ async def test_a_client_that_leaves_in_its_body_gets_nothing(gateway, front, req
     assert not front.requests
 
 
-async def test_a_client_that_leaves_cancels_its_invocation(gateway, front, request_, call, bearer):
+async def test_a_client_that_leaves_cancels_its_invocation(gateway, front, request_, call, bearer, until):
     """What has not begun when the client goes is dropped: the invocation is cancelled, and nothing is answered."""
 
     class Connection:
@@ -201,20 +207,18 @@ async def test_a_client_that_leaves_cancels_its_invocation(gateway, front, reque
     front.wait, connection = asyncio.Event(), Connection()
     request = request_("POST", INVOKE, headers=[bearer], body=b"{}")
     task = asyncio.create_task(call(gateway, request, extra={"torpor.connection": connection}))
-    while not front.requests:
-        await asyncio.sleep(0)
+    await until(lambda: front.requests)
     connection.on_lost()
     assert await task is None
     assert front.cancelled == 1
     assert connection.on_lost is None
 
 
-async def test_a_cancellation_from_elsewhere_is_passed_on(gateway, front, request_, call, bearer):
+async def test_a_cancellation_from_elsewhere_is_passed_on(gateway, front, request_, call, bearer, until):
     """A stopping server's cancellation is not mistaken for a client that left."""
     front.wait = asyncio.Event()
     task = asyncio.create_task(call(gateway, request_("POST", INVOKE, headers=[bearer])))
-    while not front.requests:
-        await asyncio.sleep(0)
+    await until(lambda: front.requests)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -236,7 +240,9 @@ async def test_requests_are_logged_when_asked(make_gateway, request_, call):
     with structlog.testing.capture_logs() as logs:
         await call(make_gateway(), request_(path="/_torpor/health"))
         await call(make_gateway(options=GatewayOptions(log_requests=True)), request_(path="/_torpor/health"))
-    assert [(line["action"], line["path"], line["status"]) for line in logs] == [("http_request", "/_torpor/health", 200)]
+    assert [(line["action"], line["path"], line["status"]) for line in logs] == [
+        ("http_request", "/_torpor/health", 200)
+    ]
 
 
 async def test_no_answer_for_what_is_not_http(gateway):

@@ -1,5 +1,7 @@
 """Our own JSON interface, over fake use cases."""
 
+# ruff: noqa: PLR0917  - fixtures are parameters
+
 import asyncio
 import base64
 import json
@@ -68,7 +70,9 @@ class FakeWorld:
 
     def list(self, after=None, limit=50):
         names = sorted(name for name in self.functions if after is None or name > after)
-        return Page(tuple(self.functions[name] for name in names[:limit]), names[limit - 1] if len(names) > limit else None)
+        return Page(
+            tuple(self.functions[name] for name in names[:limit]), names[limit - 1] if len(names) > limit else None
+        )
 
     def url(self, name):
         return self.urls.get(name)
@@ -201,7 +205,9 @@ async def test_functions_are_listed_in_pages(ask, world):
 
 async def test_a_deployment_is_streamed_into_a_file(ask, world, interface):
     """Configuration from the header, the archive from the body; the file is gone afterwards."""
-    reply = await ask("PUT", "/_torpor/functions/new", headers=[config_header(handler="a.b", memory_mb=256)], body=b"PKzip")
+    reply = await ask(
+        "PUT", "/_torpor/functions/new", headers=[config_header(handler="a.b", memory_mb=256)], body=b"PKzip"
+    )
     assert (reply.status, reply.json["state"]) == (201, "Pending")
     path, data = world.put_archives[0]
     assert data == b"PKzip"
@@ -213,7 +219,9 @@ async def test_a_deployment_is_streamed_into_a_file(ask, world, interface):
 async def test_deploying_again_keeps_what_is_not_said(ask, world):
     """A role or a tag set by boto3 survives `torpor deploy`, and what the header says is replaced."""
     world.functions["hello"] = a_function(role="arn:aws:iam::0:role/r", memory_mb=512)
-    reply = await ask("PUT", "/_torpor/functions/hello", headers=[config_header(handler="new.handler", variables={})], body=b"PK")
+    reply = await ask(
+        "PUT", "/_torpor/functions/hello", headers=[config_header(handler="new.handler", variables={})], body=b"PK"
+    )
     config = world.functions["hello"].config
     assert reply.status == 200
     assert (config.handler, config.role, config.memory_mb) == ("new.handler", "arn:aws:iam::0:role/r", 512)
@@ -257,7 +265,9 @@ async def test_an_archive_beyond_the_limit_is_refused(ask, call, request_, inter
     """413 by what is declared and by what arrives, and no file is left."""
     header = config_header(handler="a.b")
     assert (await ask("PUT", "/_torpor/functions/new", headers=[header], body=b"x" * 1001)).status == 413
-    reply = await call(interface.app(), request_("PUT", "/_torpor/functions/new", headers=[header]), chunks=[b"x" * 600] * 2)
+    reply = await call(
+        interface.app(), request_("PUT", "/_torpor/functions/new", headers=[header]), chunks=[b"x" * 600] * 2
+    )
     assert (reply.status, reply.json["error"]["code"]) == (413, "RequestTooLargeException")
     assert not list(interface._uploads._spool.iterdir())
     assert not world.put_archives
@@ -281,11 +291,10 @@ async def test_waiting_for_a_build_is_bounded(ask, world):
     assert len(world.waits) == 3
 
 
-async def test_a_stopping_server_ends_waits(ask, world, interface):
+async def test_a_stopping_server_ends_waits(ask, world, interface, until):
     """A long poll answers with what is so, instead of holding up the stop."""
     polling = asyncio.create_task(ask("GET", "/_torpor/functions/hello", query="wait_s=60"))
-    while not world.waits:
-        await asyncio.sleep(0)
+    await until(lambda: world.waits)
     interface.closing.set()
     assert (await polling).status == 200
 
@@ -343,29 +352,22 @@ async def test_a_bad_parameter_is_told(ask, query):
     assert query.partition("=")[0] in reply.json["error"]["message"]
 
 
-async def test_following_ends_when_the_server_stops(ask, world, interface):
+async def test_following_ends_when_the_server_stops(ask, world, interface, until):
     """Lines are sent as they come, until the server closes; then the reader is let go."""
     world.lines = [LogLine(at_ms=1, stream="s", request_id="r", line="one")]
     world.more.put_nowait(LogLine(at_ms=2, stream="s", request_id="r", line="two"))
     reading = asyncio.create_task(ask("GET", "/_torpor/logs/hello", query="follow=1"))
-    while not (world.following and world.more.empty()):
-        await asyncio.sleep(0)
+    await until(lambda: world.following and world.more.empty())
     interface.closing.set()
     reply = await reading
     assert [json.loads(line)["line"] for line in reply.body.splitlines()] == ["one", "two"]
-    await wait_until(lambda: world.following == 0)
+    await until(lambda: world.following == 0)
 
 
-async def test_following_ends_when_the_client_leaves(interface, request_, call, world):
+async def test_following_ends_when_the_client_leaves(interface, request_, call, world, until):
     """Nobody reads for a client that has gone."""
     await call(interface.app(), request_("GET", "/_torpor/logs/hello", query="follow=1"), chunks=[], disconnect=True)
-    await wait_until(lambda: world.following == 0)
-
-
-async def wait_until(condition):
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0)
+    await until(lambda: world.following == 0)
 
 
 async def test_usage_and_collection_are_passed_on(ask, world):

@@ -1,5 +1,7 @@
 """SigV4 as the edge verifies it, against botocore's own signers."""
 
+# ruff: noqa: PLR0917  - fixtures are parameters
+
 from dataclasses import replace
 from urllib.parse import quote, urlencode
 
@@ -55,7 +57,9 @@ def test_accepts_what_botocore_signs(verify, request_, signed, by, service, body
 
 def test_accepts_a_payload_that_is_not_signed(verify, request_, signed):
     """With UNSIGNED-PAYLOAD the body may be anything, and the rest still counts."""
-    request = signed(request_("PUT", "/bucket/key", body=b"data"), service="s3", context={"payload_signing_enabled": False})
+    request = signed(
+        request_("PUT", "/bucket/key", body=b"data"), service="s3", context={"payload_signing_enabled": False}
+    )
     request = signed(request_("POST", INVOKE, body=b"data"), context={"payload_signing_enabled": False})
     assert request.header("x-amz-content-sha256") == "UNSIGNED-PAYLOAD"
     assert verify(replace(request, body=b"other")).kind is Kind.OWNER
@@ -142,7 +146,11 @@ def test_keeps_a_presigned_link_as_long_as_it_says(verify, request_, signed, fro
     [
         (lambda r: without(r, "authorization"), MissingToken, "Missing Authentication Token"),
         (lambda r: with_header(r, "authorization", "AWS4-HMAC-SHA1 x"), IncompleteSignature, "AWS4-HMAC-SHA1"),
-        (lambda r: with_header(r, "authorization", "AWS4-HMAC-SHA256 x"), IncompleteSignature, "'Credential' parameter"),
+        (
+            lambda r: with_header(r, "authorization", "AWS4-HMAC-SHA256 x"),
+            IncompleteSignature,
+            "'Credential' parameter",
+        ),
         (lambda r: with_header(r, "authorization", "Basic eDp5"), IncompleteSignature, "Basic"),
         (lambda r: without(r, "x-amz-date"), IncompleteSignature, "'X-Amz-Date'"),
         (lambda r: with_header(r, "x-amz-date", "today"), IncompleteSignature, "ISO-8601"),
