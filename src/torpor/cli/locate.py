@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,6 +41,8 @@ def find_server(options: ClientOptions, *, url: str | None = None, data: Path | 
     Raises WrongUse for an address that is none, and Unreachable where nothing says where the server is.
     """
     folder = data or options.data_dir
+    if options.token:
+        options = replace(options, token=options.token.strip())  # tokens come from files, and those end in a newline
     record = read_json(folder / "server.json")
     recorded = str(record["url"]).rstrip("/") if record and record.get("url") else None
     address = url or (None if data else options.url)
@@ -88,8 +90,15 @@ def checked_url(text: str) -> str:
 
 def _with_key(url: str, options: ClientOptions, folder: Path) -> Server:
     plain = read_json(folder / "key.json")
-    key = Key(**{name: str(plain[name]) for name in Key.__dataclass_fields__ if name in plain}) if plain else None
+    key = _key(plain, folder / "key.json") if plain is not None else None
     return Server(url=url, token=options.token or (key.token if key else None), data_dir=folder, key=key)
+
+
+def _key(plain: dict[str, Any], path: Path) -> Key:
+    missing = [name for name in Key.__dataclass_fields__ if name not in plain]
+    if missing:
+        raise Unreachable(f"{path} is damaged (it holds no {missing[0]}): stop the server and start it again")
+    return Key(**{name: str(plain[name]) for name in Key.__dataclass_fields__})
 
 
 def _same(address: str, recorded: str | None) -> bool:

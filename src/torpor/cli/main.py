@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -60,6 +61,9 @@ def run(
 
     `up` runs the server and returns the exit code; `doctor` examines the machine.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a log's letters may be none of the terminal's
     command = get_command(application())
     words = list(sys.argv[1:] if argv is None else argv)
     session = Session(options=options, up=up, doctor=doctor)

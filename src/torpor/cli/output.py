@@ -46,7 +46,8 @@ def complain(message: str, *, code: str, as_json: bool = False) -> None:
     if as_json:
         say(json.dumps({"error": {"code": code, "message": message}}))
     else:
-        say(typer.style("error:", fg="red", bold=True) + f" {message}" if sys.stderr.isatty() else f"error: {message}")
+        head = typer.style("error:", fg="red", bold=True) if sys.stderr.isatty() else "error:"
+        say(f"{head} {printable(message, sys.stderr)}")
 
 
 def printable(text: str, stream: TextIO) -> str:

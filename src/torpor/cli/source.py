@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import zipfile
 from dataclasses import dataclass
@@ -17,16 +16,16 @@ _BESIDE = re.compile(r"(?:test_.*|.*_test|conftest|setup|noxfile|tasks|__init__|
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The files at the top of a function's source. `archive` is the zip's bytes where it is one."""
+    """The files at the top of a function's source."""
 
     path: Path
     names: tuple[str, ...]
-    archive: bytes | None = None
+    is_zip: bool = False
 
     @property
     def is_file(self) -> bool:
         """Whether it is a single Python file."""
-        return self.archive is None and self.path.is_file()
+        return not self.is_zip and self.path.is_file()
 
     @property
     def default_name(self) -> str:
@@ -44,8 +43,8 @@ class Source:
     def read(self, name: str) -> str:
         """The text of a file at the top. Raises WrongUse where it is not UTF-8."""
         try:
-            if self.archive is not None:
-                with zipfile.ZipFile(io.BytesIO(self.archive)) as packed:
+            if self.is_zip:
+                with zipfile.ZipFile(self.path) as packed:
                     return packed.read(name).decode()
             return (self.path if self.is_file else self.path / name).read_bytes().decode()
         except UnicodeDecodeError as error:
@@ -56,6 +55,13 @@ class Source:
 
 def open_source(path: Path) -> Source:
     """Look at `path` without executing anything. Raises WrongUse where it is no function's source."""
+    try:
+        return _opened(path)
+    except OSError as error:
+        raise WrongUse(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _opened(path: Path) -> Source:
     if path.is_dir():
         return Source(path, tuple(sorted(entry.name for entry in path.iterdir() if entry.is_file())))
     if not path.exists():
@@ -70,10 +76,9 @@ def open_source(path: Path) -> Source:
 
 
 def _open_zip(path: Path) -> Source:
-    archive = path.read_bytes()
     try:
-        with zipfile.ZipFile(io.BytesIO(archive)) as packed:
+        with zipfile.ZipFile(path) as packed:
             members = [entry.filename for entry in packed.infolist() if not entry.is_dir()]
     except zipfile.BadZipFile as error:
         raise WrongUse(f"{path} is not a whole zip: {error}") from None
-    return Source(path, tuple(sorted(name for name in members if len(PurePosixPath(name).parts) == 1)), archive)
+    return Source(path, tuple(sorted(name for name in members if len(PurePosixPath(name).parts) == 1)), is_zip=True)

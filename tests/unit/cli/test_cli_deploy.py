@@ -10,6 +10,7 @@ import zipfile
 
 import pytest
 
+from torpor.cli.commands import deploy
 from torpor.cli.context import ClientOptions
 
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -120,7 +121,7 @@ def test_no_wait_returns_at_once(torpor, fake, echo_folder):
     ran = torpor("deploy", echo_folder, "--no-wait")
     assert ran.code == 0
     assert not [call for call in fake.calls if "wait_s" in call.query]
-    assert "torpor describe hello" in ran.err
+    assert "describe hello" in ran.err
 
 
 @pytest.mark.parametrize(
@@ -142,6 +143,19 @@ def test_a_failed_build_is_exit_code_1(torpor, fake, echo_folder, built, told):
     ran = torpor("deploy", echo_folder)
     assert (ran.code, ran.out) == (1, "")
     assert told in ran.err
+
+
+def test_interrupted_while_waiting(torpor, fake, echo_folder, monkeypatch):
+    """Ctrl-C stops the waiting, not the build, and the message says so."""
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deploy, "settled", interrupt)
+    ran = torpor("deploy", echo_folder)
+    assert ran.code == 130
+    assert "the build goes on" in ran.err
+    assert "describe hello" in ran.err
 
 
 def test_json_is_the_description(torpor, echo_folder, fake):

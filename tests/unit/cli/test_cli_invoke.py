@@ -8,6 +8,8 @@ import json
 import sys
 from types import SimpleNamespace
 
+import pytest
+
 ERROR = {
     "errorMessage": "division by zero",
     "errorType": "ZeroDivisionError",
@@ -157,10 +159,26 @@ def test_over_http_a_failed_function_is_exit_code_1(torpor, fake):
     assert "logs echo --request r-1" in ran.err
 
 
+def test_over_http_any_letters_may_be_typed(torpor, fake):
+    """Spaces and letters beyond ASCII are percent-encoded; what is encoded already stays."""
+    fake.add("echo")
+    assert torpor("invoke", "echo", "--http", "GET", "/a b/é%20?q=1#x").code == 0
+    assert fake.calls[-1].path == "/fn/echo/a%20b/%C3%A9%20"
+    assert fake.calls[-1].query == {"q": "1#x"}
+
+
+@pytest.mark.parametrize("header", ["no colon", ": x", "a: b\nc: d", "a: \u4e16"])
+def test_headers_that_cannot_be_sent_are_wrong_use(torpor, fake, header):
+    """A header that would break the request, or cannot be written in it, is refused here."""
+    assert torpor("invoke", "echo", "--http", "GET", "/", "-H", header).code == 2
+    assert fake.calls == []
+
+
 def test_wrong_combinations_teach(torpor):
     """Options that do not go together are wrong use, and say what to do instead."""
     assert torpor("invoke", "echo", "--http", "GET", "/", "--dry-run").code == 2
     assert torpor("invoke", "echo", "-H", "a: b").code == 2
+    assert torpor("invoke", "echo", "--http", "GET /", "/").code == 2
     ran = torpor("invoke", "echo", "--http", "GET", "x")
     assert ran.code == 2
     assert "/x" in ran.err

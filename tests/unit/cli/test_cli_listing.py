@@ -55,8 +55,10 @@ def test_ls_of_nothing_says_what_to_do(torpor):
 
 def test_describe_leaves_out_what_is_empty(torpor, fake):
     """A description shows units and omits what has no value."""
-    fake.add("alpha", reach=["db.local:5432"], code_size=2048)
-    lines = dict(line.split("  ", 1) for line in torpor("describe", "alpha").out.splitlines())
+    fake.add("alpha", reach=["db.local:5432"], code_size=2048, state_reason="one\ntwo")
+    text = torpor("describe", "alpha").out
+    assert "\n" + " " * 15 + "two\n" in text
+    lines = dict(line.split("  ", 1) for line in text.splitlines())
     shown = {key: value.strip() for key, value in lines.items()}
     assert shown["memory"] == "1024 MB"
     assert shown["reach"] == "db.local:5432"

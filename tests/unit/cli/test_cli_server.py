@@ -50,7 +50,7 @@ def test_the_key_is_not_sent_to_strangers(folder):
 
 def test_the_environments_token_wins(folder):
     """TORPOR_TOKEN is meant for whatever address is used."""
-    assert find_server(options(folder, token="E")).token == "E"
+    assert find_server(options(folder, token="E\n")).token == "E"
     assert find_server(options(folder, token="E"), url="http://elsewhere:1").token == "E"
 
 
@@ -70,6 +70,9 @@ def test_an_address_that_is_none_is_wrong_use(tmp_path, url):
 
 def test_a_damaged_record_is_named(folder):
     """A record that cannot be read is told by its path."""
+    (folder / "key.json").write_text("{}")
+    with pytest.raises(Unreachable, match=r"key\.json is damaged \(it holds no access_key_id\)"):
+        find_server(options(folder))
     (folder / "server.json").write_text("{")
     with pytest.raises(Unreachable, match=r"server\.json"):
         find_server(options(folder))

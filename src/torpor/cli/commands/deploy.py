@@ -14,7 +14,7 @@ import typer
 from torpor.cli import flags, output
 from torpor.cli.connect import connect, function_path
 from torpor.cli.failures import Failed, WrongUse
-from torpor.cli.hints import curl_line
+from torpor.cli.hints import curl_line, own_name
 
 if TYPE_CHECKING:
     from torpor.cli.client import Client
@@ -77,9 +77,14 @@ def deploy(
     with output.progress(f"uploading {called} ({output.size(len(archive))})", quiet=as_json):
         description = put(client, called, config, archive)
     if no_wait:
-        output.say(f"accepted: `torpor describe {called}` says when it is ready") if not as_json else None
+        if not as_json:
+            output.say(f"accepted: `{own_name()} describe {called}` says when it is ready")
     else:
-        description = wait_settled(client, called, description, quiet=as_json)
+        try:
+            description = wait_settled(client, called, description, quiet=as_json)
+        except KeyboardInterrupt:
+            output.say(f"the build goes on without us: `{own_name()} describe {called}` says how it ended")
+            raise
     address = str(description.get("url") or description.get("invoke_url") or "")
     curl = curl_line(client, description, address, data)
     if as_json:

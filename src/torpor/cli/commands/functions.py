@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,11 +53,12 @@ def describe(
     if as_json:
         output.result_json(description)
         return
-    known = {_LABELS.get(key, key.replace("_", " ")): _shown(key, value) for key, value in description.items()}
-    width = max(len(key) for key in known)
-    for key, value in known.items():
-        if value:
-            output.result(f"{key:<{width}}  {value}")
+    told = {_LABELS.get(key, key.replace("_", " ")): _shown(key, value) for key, value in description.items()}
+    told = {key: output.printable(value, sys.stdout) for key, value in told.items() if value}
+    width = max(len(key) for key in told)
+    for key, value in told.items():
+        indented = value.replace("\n", "\n" + " " * (width + 2))
+        output.result(f"{key:<{width}}  {indented}")
 
 
 def remove(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -28,6 +30,10 @@ _MEASURED = {
     "x-torpor-max-memory-mb": "max_memory_mb",
     "x-torpor-cpu-ms": "cpu_ms",
 }
+
+_SENT_AS_THEY_ARE = "%/:?[]@!$&'()*+,;=~-._"  # in a path with its query; the rest is percent-encoded
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
 
 def invoke(
@@ -109,7 +115,9 @@ def _as_lambda(client: Client, name: str, event: bytes, *, dry_run: bool, tail: 
 def _over_http(
     client: Client, name: str, http: tuple[str, str], payload: str | None, header: list[str], *, as_json: bool
 ) -> None:
-    method, path = http[0].upper(), http[1]
+    method, path = http[0].upper(), quote(http[1], safe=_SENT_AS_THEY_ARE)
+    if not method.isalpha() or not method.isascii():
+        raise WrongUse(f"'{http[0]}' is no HTTP method: write --http GET / or --http POST /items")
     if not path.startswith("/"):
         raise WrongUse(f"the path after --http {method} begins with a slash: /{path}")
     body = _bytes(payload) if payload is not None else b""
@@ -163,8 +171,8 @@ def _bytes(payload: str) -> bytes:
 
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise WrongUse(f"-H takes NAME:VALUE, not '{text}'")
+    if not colon or not _HEADER_NAME.fullmatch(name.strip()) or not _HEADER_VALUE.fullmatch(value):
+        raise WrongUse(f"-H takes NAME:VALUE, in one line of Latin letters, not {text!r}")
     return name.strip().lower(), value.strip()
 
 
