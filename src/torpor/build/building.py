@@ -99,11 +99,12 @@ class Build:
         asked, constraints, output = folder / "requirements.in", folder / "constraints.in", folder / "requirements.txt"
         await asyncio.to_thread(asked.write_text, _lines(self.needs.declared.lines), "utf-8")
         await asyncio.to_thread(constraints.write_text, _lines(self.needs.declared.constraints), "utf-8")
+        limits = constraints if self.needs.declared.constraints else None
         uv = self._uv(folder, folder)
-        done = await uv.compile(asked, constraints, output, offline=False)
+        done = await uv.compile(asked, limits, output, offline=False)
         if done.returncode != 0 and _NETWORK.search(done.output):
             # What was fetched before may do; if it does not, why the network failed is the better thing to say.
-            again = await uv.compile(asked, constraints, output, offline=True)
+            again = await uv.compile(asked, limits, output, offline=True)
             done = again if again.returncode == 0 else done
         require(done, f"The dependencies in {self.needs.source} could not be resolved")
         return keep_hashes(await asyncio.to_thread(_read_lock, output), self.needs.declared)
@@ -147,7 +148,8 @@ class Build:
         else:
             readable = build_inputs(self.options, self.interpreter, self.variables, self.code)
             tools = SandboxTools(self.run_sandboxed, self.variables, folder, place, readable)
-        return Uv(tools, self.options, self.interpreter)
+        no_index = self.variables.get("UV_NO_INDEX", "") not in ("", "0", "false")
+        return Uv(tools, self.options, self.interpreter, no_index, self.needs.declared.no_binary)
 
     def _is_whole(self, digest: str) -> bool:
         return self.places.marker(digest).is_file() and self._site_packages(self.places.environment(digest)).is_dir()

@@ -23,6 +23,7 @@ from torpor.core.errors import BuildFailed
 # Test suites that packages bring along are seldom imported, and take two fifths of the time.
 _UNCOMPILED = r"[/\\]tests?[/\\]"
 _CREDENTIAL_FREE_PLACES = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_FIND_LINKS", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
+_WHEELS_ONLY = ("--only-binary", ":all:")
 _SYSTEM = (Path("/usr"), Path("/etc/ssl"))
 
 
@@ -93,12 +94,15 @@ class Uv:
     tools: Tools
     options: BuildOptions
     interpreter: Interpreter
+    no_index: bool = False
+    no_binary: tuple[str, ...] = ()  # packages that a bundle wants built, where builds are allowed
 
-    async def compile(self, requirements: Path, constraints: Path, output: Path, *, offline: bool) -> Completed:
+    async def compile(self, requirements: Path, constraints: Path | None, output: Path, *, offline: bool) -> Completed:
         """Resolve `requirements` into `output`, every file with its hash."""
-        argv = ["pip", "compile", str(requirements), "--constraints", str(constraints), "--output-file", str(output)]
+        argv = ["pip", "compile", str(requirements), "--output-file", str(output)]
+        argv += ["--constraints", str(constraints)] if constraints else []
         argv += ["--python", self.interpreter.path, "--generate-hashes", "--no-annotate", "--no-header", "--no-sources"]
-        return await self._uv([*argv, *self._binary()], self.options.resolve_timeout_s, offline=offline)
+        return await self._uv([*argv, *self._files()], self.options.resolve_timeout_s, offline=offline)
 
     async def install(self, lock: Path, environment: Path, *, offline: bool) -> Completed:
         """Make the environment anew and install the lock into it."""
@@ -107,7 +111,7 @@ class Uv:
         if made.returncode != 0:
             return made
         argv = ["pip", "install", "--python", f"{environment}/bin/python", "--requirements", str(lock)]
-        argv += ["--require-hashes", "--no-deps", *self._binary()]
+        argv += ["--require-hashes", "--no-deps", *self._files()]
         return await self._uv(argv, self.options.install_timeout_s, offline=offline)
 
     async def byte_compile(self, folder: Path) -> None:
@@ -116,8 +120,10 @@ class Uv:
         argv += ["-j", str(min(4, os.cpu_count() or 1)), "--invalidation-mode", "unchecked-hash", str(folder)]
         await self._timed(argv, self.options.install_timeout_s)
 
-    def _binary(self) -> list[str]:
-        return [] if self.tools.source_builds else ["--only-binary", ":all:"]
+    def _files(self) -> list[str]:
+        """Which files may be taken, and from where: uv has no variable for either."""
+        kinds = [("--no-binary", name) for name in self.no_binary] if self.tools.source_builds else [_WHEELS_ONLY]
+        return [*(["--no-index"] if self.no_index else []), *(word for kind in kinds for word in kind)]
 
     async def _uv(self, arguments: list[str], timeout_s: float, *, offline: bool) -> Completed:
         argv = [str(self.options.uv), *arguments, "--no-config", "--no-progress", "--color", "never"]
