@@ -1,7 +1,7 @@
 """What torpor could leave on a machine: processes, mounts, cgroups and temporary paths, to compare before and after.
 
-Another torpor may run beside: a cgroup or path that the command line of a living process names is that one's, unless the
-process is below this one.
+Another torpor may run beside: a cgroup or path that the command line of a living process names is that one's, unless
+the process is below this one.
 """
 # ruff: noqa: INP001 — imported by the programs beside it
 
