@@ -100,9 +100,9 @@ class Build:
         await asyncio.to_thread(asked.write_text, _lines(self.needs.declared.lines), "utf-8")
         await asyncio.to_thread(constraints.write_text, _lines(self.needs.declared.constraints), "utf-8")
         limits = constraints if self.needs.declared.constraints else None
-        uv = self._uv(folder, folder)
+        uv = self._uv(folder)
         done = await uv.compile(asked, limits, output, offline=False)
-        if done.returncode != 0 and _NETWORK.search(done.output):
+        if done.returncode != 0 and not uv.tools.source_builds and _NETWORK.search(done.output):
             # What was fetched before may do; if it does not, why the network failed is the better thing to say.
             again = await uv.compile(asked, limits, output, offline=True)
             done = again if again.returncode == 0 else done
@@ -118,7 +118,6 @@ class Build:
                 uv = self._uv(folder, place)
                 done = await self._install(uv, pinned, place)
                 require(done, f"The dependencies in {self.needs.source} could not be installed")
-                await uv.byte_compile(self._site_packages(place))
             await asyncio.to_thread(_seal, place)
             record = {"format": _FORMAT, "python": self.interpreter.text, "source": self.needs.source, "lock": lock}
             await asyncio.to_thread(write_durably, self.places.marker(digest), json.dumps(record).encode())
@@ -136,18 +135,18 @@ class Build:
         for offline in (True, False) if not uv.tools.source_builds else (False,):
             await asyncio.to_thread(remove_tree, place)
             await asyncio.to_thread(make_folder, place)
-            done = await uv.install(pinned, place, offline=offline)
+            done = await uv.install(pinned, place, self._site_packages(place), offline=offline)
             if done.returncode == 0:
                 break
         return done
 
-    def _uv(self, folder: Path, place: Path) -> Uv:
+    def _uv(self, *folders: Path) -> Uv:
         tools: Tools
         if self.run_sandboxed is None:
-            tools = HostTools(self.run, self.variables, self.places.cache, folder)
+            tools = HostTools(self.run, self.variables, self.places.cache, folders[0])
         else:
             readable = build_inputs(self.options, self.interpreter, self.variables, self.code)
-            tools = SandboxTools(self.run_sandboxed, self.variables, folder, place, readable)
+            tools = SandboxTools(self.run_sandboxed, self.variables, folders[0], folders, readable)
         no_index = self.variables.get("UV_NO_INDEX", "") not in ("", "0", "false")
         return Uv(tools, self.options, self.interpreter, no_index, self.needs.declared.no_binary)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +20,14 @@ class Completed(Protocol):
     def returncode(self) -> int: ...
     @property
     def output(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """Several commands that all ended well."""
+
+    returncode: int = 0
+    output: bytes = b""
 
 
 class Run(Protocol):

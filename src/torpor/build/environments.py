@@ -28,7 +28,7 @@ from torpor.build.locks import LockStore
 from torpor.build.options import BuildOptions
 from torpor.build.requirements import read_requirements
 from torpor.build.single import SingleFlight
-from torpor.build.tools import HostTools
+from torpor.build.tools import HostTools, Step
 from torpor.core.errors import BuildFailed
 from torpor.core.function import Environment
 
@@ -104,7 +104,7 @@ class Environments:
         """Let uv remove from its cache what no resolution can use any more."""
         async with scratch(self._places.work) as folder:
             tools = HostTools(self._run, self._options.variables, self._places.cache, folder)
-            await tools.run([str(self._options.uv), "cache", "prune", "--no-config", "--quiet"], 300)
+            await tools.run([Step((str(self._options.uv), "cache", "prune", "--no-config", "--quiet"))], 300)
 
     async def close(self) -> None:
         """Stop what is being built."""

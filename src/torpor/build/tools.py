@@ -8,13 +8,13 @@ compiled by the base interpreter without `site`.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from torpor.build.commands import Completed, Run, RunSandboxed, last_lines, readable_by_all
-from torpor.build.files import make_folder
+from torpor.build.commands import Completed, Run, RunSandboxed, Succeeded, last_lines, readable_by_all
 from torpor.build.interpreters import Interpreter
 from torpor.build.options import BuildOptions
 from torpor.build.pip_settings import local_path
@@ -27,12 +27,20 @@ _WHEELS_ONLY = ("--only-binary", ":all:")
 _SYSTEM = (Path("/usr"), Path("/etc/ssl"))
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command, and whether what comes after it is done even when it fails."""
+
+    argv: tuple[str, ...]
+    may_fail: bool = False
+
+
 class Tools(Protocol):
-    """How one environment's commands are run."""
+    """Where steps are run: one after the other, until one fails that must not."""
 
     source_builds: bool
 
-    async def run(self, argv: Sequence[str], timeout_s: float) -> Completed: ...
+    async def run(self, steps: Sequence[Step], timeout_s: float) -> Completed: ...
 
 
 @dataclass(slots=True)
@@ -45,33 +53,41 @@ class HostTools:
     folder: Path
     source_builds: bool = False
 
-    async def run(self, argv: Sequence[str], timeout_s: float) -> Completed:
+    async def run(self, steps: Sequence[Step], timeout_s: float) -> Completed:
         env = {**self.variables, "UV_CACHE_DIR": str(self.cache)}
-        return await self.command(readable_by_all(argv), env=env, cwd=str(self.folder), timeout_s=timeout_s)
+        for step in steps:
+            argv = readable_by_all(step.argv)
+            done = await self.command(argv, env=env, cwd=str(self.folder), timeout_s=timeout_s)
+            if done.returncode != 0 and not step.may_fail:
+                return done
+        return Succeeded()
 
 
 @dataclass(slots=True)
 class SandboxTools:
-    """Runs in a sandbox with a cache of its own, which untrusted build code may spoil at nobody else's cost."""
+    """Runs in a sandbox with a cache of its own, which untrusted build code may spoil at nobody else's cost.
+
+    All steps share one sandbox: the next one would have another user id, which cannot change what this one wrote.
+    """
 
     command: RunSandboxed
     variables: Mapping[str, str]
     folder: Path
-    environment: Path
+    writable: tuple[Path, ...]
     readable: tuple[Path, ...]
     source_builds: bool = True
 
-    async def run(self, argv: Sequence[str], timeout_s: float) -> Completed:
+    async def run(self, steps: Sequence[Step], timeout_s: float) -> Completed:
         own = {name: str(self.folder / name.lower()) for name in ("HOME", "TMPDIR", "UV_CACHE_DIR")}
-        for path in own.values():
-            make_folder(Path(path))
         kept = {name: value for name, value in self.variables.items() if name not in ("NETRC", "XDG_DATA_HOME")}
+        lines = [shlex.join(["mkdir", "-p", *own.values()])]
+        lines += [f"{{ {shlex.join(step.argv)}{' || true' if step.may_fail else ''}; }}" for step in steps]
         return await self.command(
-            readable_by_all(argv),
+            readable_by_all(["/bin/sh", "-c", " && ".join(lines)]),
             env={**kept, **own},
             cwd=str(self.folder),
             timeout_s=timeout_s,
-            writable=(self.folder, self.environment),
+            writable=self.writable,
             readable=self.readable,
         )
 
@@ -102,40 +118,36 @@ class Uv:
         argv = ["pip", "compile", str(requirements), "--output-file", str(output)]
         argv += ["--constraints", str(constraints)] if constraints else []
         argv += ["--python", self.interpreter.path, "--generate-hashes", "--no-annotate", "--no-header", "--no-sources"]
-        return await self._uv([*argv, *self._files()], self.options.resolve_timeout_s, offline=offline)
+        return await self._run([self._uv([*argv, *self._files()], offline=offline)], self.options.resolve_timeout_s)
 
-    async def install(self, lock: Path, environment: Path, *, offline: bool) -> Completed:
-        """Make the environment anew and install the lock into it."""
-        argv = ["venv", str(environment), "--python", self.interpreter.path, "--no-project", "--allow-existing"]
-        made = await self._uv(argv, self.options.resolve_timeout_s, offline=True)
-        if made.returncode != 0:
-            return made
-        argv = ["pip", "install", "--python", f"{environment}/bin/python", "--requirements", str(lock)]
-        argv += ["--require-hashes", "--no-deps", *self._files()]
-        return await self._uv(argv, self.options.install_timeout_s, offline=offline)
+    async def install(self, lock: Path, environment: Path, site_packages: Path, *, offline: bool) -> Completed:
+        """Make an environment in the empty folder `environment`, install the lock into it, and byte-compile that."""
+        make = ["venv", str(environment), "--python", self.interpreter.path, "--no-project", "--allow-existing"]
+        fill = ["pip", "install", "--python", f"{environment}/bin/python", "--requirements", str(lock)]
+        fill += ["--require-hashes", "--no-deps", *self._files()]
+        steps = [self._uv(make, offline=True), self._uv(fill, offline=offline), self._byte_compile(site_packages)]
+        return await self._run(steps, self.options.install_timeout_s)
 
-    async def byte_compile(self, folder: Path) -> None:
-        """Compile what is in `folder` without running any of it; what does not compile stays as it is."""
+    def _byte_compile(self, folder: Path) -> Step:
+        # What does not compile, as files for other versions do not, stays as it is.
         argv = [self.interpreter.path, "-I", "-S", "-m", "compileall", "-q", "-f", "-x", _UNCOMPILED]
         argv += ["-j", str(min(4, os.cpu_count() or 1)), "--invalidation-mode", "unchecked-hash", str(folder)]
-        await self._timed(argv, self.options.install_timeout_s)
+        return Step(tuple(argv), may_fail=True)
 
     def _files(self) -> list[str]:
         """Which files may be taken, and from where: uv has no variable for either."""
         kinds = [("--no-binary", name) for name in self.no_binary] if self.tools.source_builds else [_WHEELS_ONLY]
         return [*(["--no-index"] if self.no_index else []), *(word for kind in kinds for word in kind)]
 
-    async def _uv(self, arguments: list[str], timeout_s: float, *, offline: bool) -> Completed:
+    def _uv(self, arguments: list[str], *, offline: bool) -> Step:
         argv = [str(self.options.uv), *arguments, "--no-config", "--no-progress", "--color", "never"]
-        return await self._timed([*argv, "--no-python-downloads", *(["--offline"] if offline else [])], timeout_s)
+        return Step((*argv, "--no-python-downloads", *(["--offline"] if offline else [])))
 
-    async def _timed(self, argv: list[str], timeout_s: float) -> Completed:
+    async def _run(self, steps: list[Step], timeout_s: float) -> Completed:
         try:
-            return await self.tools.run(argv, timeout_s)
+            return await self.tools.run(steps, timeout_s)
         except TimeoutError:
-            raise BuildFailed(
-                f"The build was stopped: `{Path(argv[0]).name}` took more than {timeout_s:g} s."
-            ) from None
+            raise BuildFailed(f"The build was stopped: it took more than {timeout_s:g} s.") from None
 
 
 def require(done: Completed, what: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import sys
 import tarfile
 import zipfile
 from dataclasses import dataclass
@@ -168,3 +169,9 @@ def until():
                 await asyncio.sleep(0.003)
 
     return wait
+
+
+@pytest.fixture
+def runtime():
+    """This process's own Python, as functions name it."""
+    return f"python{sys.version_info[0]}.{sys.version_info[1]}"
