@@ -53,9 +53,13 @@ DOOR_BOUNDS = Bounds(connections=64, head_bytes=32 * 1024, head_s=60.0, keep_ali
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What one instance gets: the value of AWS_CONTAINER_AUTHORIZATION_TOKEN, and credentials of its own."""
+    """What one instance gets: credentials of its own, for the value of AWS_CONTAINER_AUTHORIZATION_TOKEN.
 
-    authorization: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    Without a known value any will do: nobody but the instance reaches its door. There must be one all the same, so that
+    a function which can be made to fetch an address does not hand its credentials to whoever made it.
+    """
+
+    authorization: str = field(default="", repr=False)
     access_key_id: str = field(default_factory=lambda: f"ASIA{secrets.token_hex(8).upper()}")
     secret_access_key: str = field(default_factory=lambda: secrets.token_urlsafe(30), repr=False)
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
@@ -161,8 +165,9 @@ class Doors:
 
     def _credentials(self, request: HttpRequest, issued: Pass) -> HttpResponse:
         """The container-credentials interface, as the SDKs know it."""
-        given = request.header("authorization").encode("latin-1", "replace")
-        if not hmac.compare_digest(given, issued.authorization.encode()):
+        given = request.header("authorization")
+        expected = issued.authorization or given
+        if not given or not hmac.compare_digest(given.encode(), expected.encode()):
             message = "Send AWS_CONTAINER_AUTHORIZATION_TOKEN as the Authorization header."
             return json_response(401, {"code": "InvalidAuthorizationToken", "message": message})
         expires = datetime.fromtimestamp(self._clock() + LIFETIME_S, UTC)

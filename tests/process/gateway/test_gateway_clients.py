@@ -105,7 +105,7 @@ async def door(backend):
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
-    issued = Pass()
+    issued = Pass(authorization="the token of this door")
     door = await Doors(backend, backend.service_of).open(FUNCTION, [listener], issued)
     yield door, listener, issued
     await door.close()

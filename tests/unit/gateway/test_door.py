@@ -66,6 +66,14 @@ async def test_credentials_are_refused_without_it(knock, headers):
     assert "SecretAccessKey" not in reply.json
 
 
+async def test_any_token_will_do_where_none_is_known(doors, request_, call):
+    """The channel proves who asks; a request without a token is refused even then."""
+    visitor = _Visitor(FUNCTION, Pass(), Memory(0))
+    for headers, status in (([("authorization", "whatever")], 200), ([], 401), ([("authorization", "")], 401)):
+        reply = await call(doors, request_("GET", CREDENTIALS, headers=headers), state={"visitor": visitor})
+        assert reply.status == status
+
+
 @pytest.mark.parametrize("path", ["/", "/fn/other/", "/_torpor/status", "/_torpor/functions/hello", "/_torpor/health"])
 async def test_nothing_but_aws_is_behind_a_door(knock, front, path):
     """Our own interface and other functions' URLs are not: 403, saying what is."""
@@ -92,11 +100,11 @@ async def test_failures_are_plain(knock, front):
 async def test_every_pass_is_its_own():
     """No two instances share credentials, and a pass does not print its secrets."""
     one, other = Pass(), Pass()
-    assert not {one.authorization, one.access_key_id, one.secret_access_key, one.token} & {
-        other.authorization, other.access_key_id, other.secret_access_key, other.token,
+    assert not {one.access_key_id, one.secret_access_key, one.token} & {
+        other.access_key_id, other.secret_access_key, other.token,
     }  # fmt: skip
     assert one.secret_access_key not in repr(one)
-    assert one.authorization not in repr(one)
+    assert one.token not in repr(one)
 
 
 async def test_an_instance_that_ends_cancels_what_it_asked(doors, front, issued, request_, call, until):
