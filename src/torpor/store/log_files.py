@@ -106,10 +106,7 @@ class LogFiles:
 
     def after(self, position: Position) -> tuple[list[bytes], Position]:
         """Whole raw lines behind a place, at most a megabyte of them (one at least), and the place behind those."""
-        numbers = self.numbers()
-        if not numbers or numbers[-1] < position.segment:
-            position = Position()  # the function was deleted, and perhaps made again
-        for number in numbers:
+        for number in self.numbers():
             if number < position.segment:
                 continue
             offset = position.offset if number == position.segment else 0

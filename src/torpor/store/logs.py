@@ -81,6 +81,26 @@ class _Order:
     error: Exception | None = None
 
 
+class _Follower:
+    """Somebody who waits for news; told from the writing thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.news = asyncio.Event()
+        self.anew = False  # the log was deleted: places in the old one mean nothing in the next
+        self._loop = loop
+
+    def since(self, position: Position) -> Position:
+        """Where to read on."""
+        if self.anew:
+            self.anew = False
+            return Position()
+        return position
+
+    def tell(self) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.news.set)
+
+
 class LogStore:
     """The logs of all functions. `write` may be called from any thread, and never blocks."""
 
@@ -94,7 +114,7 @@ class LogStore:
         self._wake = threading.Event()
         self._urgent = threading.Event()  # do not gather any longer
         self._stop = threading.Event()
-        self._followers: dict[str, set[Callable[[], None]]] = {}
+        self._followers: dict[str, set[_Follower]] = {}
         self._failing = False
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="torpor-logs", daemon=True)
@@ -124,30 +144,28 @@ class LogStore:
     ) -> AsyncIterator[LogLine]:
         """What `read` gives, then every further line as it comes, until the store is closed."""
         files, wanted = LogFiles(self._root, function), _Wanted(since_ms, request_id)
-        news = asyncio.Event()
-        with self._following(function, news):
+        with self._following(function) as follower:
             lines, position = await asyncio.to_thread(self._history, files, wanted, limit)
             for line in lines:
                 yield line
             while True:
                 last = self._closed  # seen before reading, so that nothing can come after what is read
-                raw, position = await asyncio.to_thread(files.after, position)
+                raw, position = await asyncio.to_thread(files.after, follower.since(position))
                 for line in wanted.among(raw):
                     yield line
                 if raw:
                     continue
                 if last:
                     return
-                await news.wait()
-                news.clear()
+                await follower.news.wait()
+                follower.news.clear()
 
     async def delete(self, function: str) -> None:
         """Remove a function's log, lines on their way included. Raises LogUnavailable when the disk refuses."""
-        order = self._order(LogFiles(self._root, function).delete)
+        order = self._order(partial(self._delete, LogFiles(self._root, function), function))
         await asyncio.to_thread(order.done.wait)
         if order.error is not None:
             raise LogUnavailable(f"the log of {function} could not be removed: {order.error}") from order.error
-        self._tell(function)
 
     def sweep(self, keep: Iterable[str]) -> int:
         """Remove the logs of functions that are not in `keep`: late lines of deleted ones. Blocks; returns how many."""
@@ -180,28 +198,30 @@ class LogStore:
         return lines[::-1], position
 
     @contextmanager
-    def _following(self, function: str, news: asyncio.Event) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-
-        def tell() -> None:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(news.set)
-
+    def _following(self, function: str) -> Iterator[_Follower]:
+        follower = _Follower(asyncio.get_running_loop())
         with self._lock:
-            self._followers.setdefault(function, set()).add(tell)
+            self._followers.setdefault(function, set()).add(follower)
         try:
-            yield
+            yield follower
         finally:
             with self._lock:
-                self._followers[function].discard(tell)
+                self._followers[function].discard(follower)
                 if not self._followers[function]:
                     del self._followers[function]
 
-    def _tell(self, function: str) -> None:
+    def _followers_of(self, function: str) -> list[_Follower]:
         with self._lock:
-            followers = list(self._followers.get(function, ()))
-        for tell in followers:
-            tell()
+            return list(self._followers.get(function, ()))
+
+    def _tell(self, function: str) -> None:
+        for follower in self._followers_of(function):
+            follower.tell()
+
+    def _delete(self, files: LogFiles, function: str) -> None:
+        files.delete()
+        for follower in self._followers_of(function):
+            follower.anew = True
 
     def _order(self, act: Callable[[], object]) -> _Order:
         order = _Order(act)
