@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 
 from torpor.cli.context import Session
-from torpor.cli.locate import find_server
+from torpor.cli.locate import Server, find_server
 
 if TYPE_CHECKING:
     from torpor.cli.client import Client
@@ -19,8 +19,13 @@ def connect(context: typer.Context, url: str | None, data: Path | None) -> Clien
     """A client of the server that this command line means. Raises Unreachable where there is none to be found."""
     from torpor.cli.client import Client
 
+    return Client(server_of(context, url, data))
+
+
+def server_of(context: typer.Context, url: str | None, data: Path | None) -> Server:
+    """The server that this command line means. Raises Unreachable where there is none to be found."""
     session: Session = context.obj
-    return Client(find_server(session.options, url=url, data=data))
+    return find_server(session.read_options(), url=url, data=data)
 
 
 def function_path(name: str) -> str:

@@ -58,8 +58,8 @@ class Finding(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One run of the command line."""
+    """One run of the command line. `read_options` is called by commands that need a server, and by no others."""
 
-    options: ClientOptions
+    read_options: Callable[[], ClientOptions]
     up: Callable[[UpFlags], int]
     doctor: Callable[[], Sequence[Finding]]

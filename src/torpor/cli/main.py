@@ -16,7 +16,8 @@ from torpor import __version__
 from torpor.cli import flags, output
 from torpor.cli.commands import deploy, environment, functions, init, invoke, logs, up, upkeep, usage
 from torpor.cli.context import ClientOptions, Finding, Session, UpFlags
-from torpor.cli.failures import INTERRUPTED, PIPE_CLOSED, Failure
+from torpor.cli.failures import INTERRUPTED, PIPE_CLOSED, Failure, WrongUse
+from torpor.core.errors import UserError
 
 _COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("up", up.up),
@@ -53,20 +54,21 @@ Exit codes: 0 done, 1 the function or its build failed, 2 wrong use,
 def run(
     argv: Sequence[str] | None,
     *,
-    options: ClientOptions,
+    options: ClientOptions | Callable[[], ClientOptions],
     up: Callable[[UpFlags], int],
     doctor: Callable[[], Sequence[Finding]],
 ) -> int:
     """Carry out one command line (None: the process's own) and return its exit code.
 
-    `up` runs the server and returns the exit code; `doctor` examines the machine.
+    `options` says where the server is, or is called for that once a command asks; `up` runs the server and returns the
+    exit code; `doctor` examines the machine.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a log's letters may be none of the terminal's
-    command = get_command(application())
     words = list(sys.argv[1:] if argv is None else argv)
-    session = Session(options=options, up=up, doctor=doctor)
+    command = get_command(application(only=words[0] if words else None))
+    session = Session(read_options=options if callable(options) else lambda: options, up=up, doctor=doctor)
     try:
         command(words, prog_name="torpor", obj=session)
     except SystemExit as leaving:
@@ -74,8 +76,11 @@ def run(
     return 0
 
 
-def application() -> typer.Typer:
-    """All commands. Help is plain text: Rich's would take longer to import than anything else here."""
+def application(only: str | None = None) -> typer.Typer:
+    """All commands, or the one named `only` where there is such a one: preparing the others takes longer than most run.
+
+    Help is plain text: Rich's would take longer to import than anything else here.
+    """
     app = typer.Typer(
         name="torpor",
         rich_markup_mode=None,
@@ -83,7 +88,7 @@ def application() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(help=_HELP)(_torpor)
-    for name, function in _COMMANDS:
+    for name, function in [one for one in _COMMANDS if one[0] == only] or _COMMANDS:
         settings = {"allow_interspersed_args": False} if name in _OTHERS_WORDS else {}
         app.command(name, context_settings=settings)(_answering(function))
     return app
@@ -115,6 +120,9 @@ def _answering(function: Callable[..., None]) -> Callable[..., None]:
         except Failure as failure:
             output.complain(failure.message, code=failure.code, as_json=bool(kwargs.get("as_json")))
             raise typer.Exit(failure.exit_code) from None
+        except UserError as error:  # of what the composition root does for us
+            output.complain(error.message, code=error.code, as_json=bool(kwargs.get("as_json")))
+            raise typer.Exit(WrongUse.exit_code) from None
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:

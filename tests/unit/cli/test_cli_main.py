@@ -9,9 +9,10 @@ import pytest
 from torpor import __version__
 from torpor.cli import since
 from torpor.cli.commands import functions
-from torpor.cli.context import Auth, UpFlags
+from torpor.cli.context import Auth, ClientOptions, UpFlags
 from torpor.cli.failures import WrongUse
 from torpor.cli.main import _COMMANDS
+from torpor.core.errors import InvalidValue
 
 
 def test_version(torpor):
@@ -70,6 +71,24 @@ def test_doctor_shows_findings_and_remedies(torpor):
     ]
     assert torpor("doctor", doctor=lambda: [fine, unknown]).code == 0
     assert torpor("doctor", "--json", doctor=lambda: [fine]).json[0]["ok"] is True
+
+
+def test_options_are_read_by_those_who_need_them(torpor, fake, data_dir):
+    """Where the server is may be a question, asked by commands that talk to it; its errors are wrong use."""
+    asked = []
+
+    def options():
+        asked.append(True)
+        if len(asked) > 1:
+            raise InvalidValue("TORPOR_URL is bad")
+        return ClientOptions(url=None, token=None, data_dir=data_dir)
+
+    assert torpor("--help", options=options).code == 0
+    assert torpor("doctor", options=options).code == 0
+    assert asked == []
+    assert torpor("ls", options=options).code == 0
+    ran = torpor("ls", options=options)
+    assert (ran.code, ran.err) == (2, "error: TORPOR_URL is bad\n")
 
 
 def test_interruption_is_130(torpor, monkeypatch):

@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from torpor.cli import flags, output
-from torpor.cli.context import Session
+from torpor.cli.connect import server_of
 from torpor.cli.failures import Unreachable, WrongUse
-from torpor.cli.locate import Server, find_server
+from torpor.cli.locate import Server
 
 NOT_FOUND = 127  # as shells, env and timeout say it
 # What would lead an SDK elsewhere although the endpoint is set.
@@ -48,8 +48,7 @@ def env(
 
     In a shell: eval "$(torpor env)"
     """
-    session: Session = context.obj
-    server = find_server(session.options, url=url, data=data)
+    server = server_of(context, url, data)
     if token or header:
         secret = _token(server)
         text = f"Authorization: Bearer {secret}" if header else secret
@@ -79,8 +78,7 @@ def run(
     Its exit code is passed on. AWS's configuration files are hidden from it, so that a missed variable reaches nobody's
     cloud.
     """
-    session: Session = context.obj
-    server = find_server(session.options, url=url, data=data)
+    server = server_of(context, url, data)
     # The environment is handed on here, not read for settings of ours.
     surroundings = surrounded(os.environ, pointing_here(server, region(server)))
     sys.stdout.flush()
