@@ -9,6 +9,7 @@ the mounts, so that it holds no right over any of them whatever it becomes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from torpor.sandbox import libc, namespaces, ownership, rights, root, seccomp
+from torpor.sandbox import landlock, libc, namespaces, ownership, rights, root, seccomp
 from torpor.sandbox.namespaces import NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWUSER, NEWUTS
 
 READY, FAILED, ENDED = b"R", b"F", b"X"  # what init says on its report socket: listeners, a reason, a wait status
@@ -164,6 +165,9 @@ def _worker(orders: Orders, descriptors: list[int], gate: int, code: bytes) -> N
     rights.no_new_privileges()
     for name, value in orders["limits"].items():
         rights.limit(name, value)
+    if orders["network"] == "host":
+        with contextlib.suppress(OSError):  # older kernels cannot: `doctor` tells
+            landlock.hide_abstract_sockets()
     os.chdir(orders["cwd"])
     _arrange([descriptors[_OUTPUT], descriptors[_OUTPUT], descriptors[_CONTROL]], gate)
     seccomp.install(code)
