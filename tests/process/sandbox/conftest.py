@@ -82,19 +82,18 @@ def eventually():
 
 def as_stranger(script, *arguments, timeout=120):
     """Run one of our scripts as a user without any rights, with an interpreter which that user can reach."""
+    words, options = strangers_command(script, *arguments)
+    return subprocess.run(words, **options, stderr=subprocess.PIPE, check=False, timeout=timeout)
+
+
+def strangers_command(script, *arguments):
+    """(words, options) for subprocess, to run one of our scripts as that user."""
     python = reachable_python()
     if python is None:
         pytest.skip("no Python 3.11 or later that an ordinary user can reach")
-    return subprocess.run(
-        [python, "-B", str(script), *arguments],
-        **_stranger(),
-        env={"PYTHONPATH": str(SOURCE), "PATH": "/usr/bin:/bin"},
-        cwd="/",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout,
-    )
+    env = {"PYTHONPATH": str(SOURCE), "PATH": "/usr/bin:/bin"}
+    options = {**_stranger(), "env": env, "cwd": "/", "stdout": subprocess.PIPE, "text": True}
+    return [python, "-B", str(script), *arguments], options
 
 
 def _stranger():
@@ -118,6 +117,11 @@ def reachable_python():
 @pytest.fixture(scope="session")
 def run_as_stranger():
     return as_stranger
+
+
+@pytest.fixture(scope="session")
+def command_as_stranger():
+    return strangers_command
 
 
 @pytest.fixture(scope="session")

@@ -18,11 +18,15 @@ from torpor.runtime.accounts import host_pid
 from torpor.runtime.launch import SandboxOptions, open_sandboxes
 
 
-@pytest.fixture
-def doomed(driver, tmp_path):
+@pytest.fixture(params=["as we are", "without rights"])
+def doomed(request, driver, tmp_path):
     """A server in a process of its own, with stubborn instances: (the process, what it says there is)."""
-    script = str(driver.HERE / "server.py")
-    with subprocess.Popen([sys.executable, script, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+    words = [sys.executable, str(driver.HERE / "server.py"), str(tmp_path)]
+    options = {"stdout": subprocess.PIPE, "text": True}
+    if request.param == "without rights":
+        folder = str(request.getfixturevalue("strangers_folder")())
+        words, options = request.getfixturevalue("command_as_stranger")(words[1], folder)
+    with subprocess.Popen(words, **options) as process:
         line = process.stdout.readline()
         yield process, json.loads(line)
         process.kill()
@@ -78,8 +82,10 @@ async def test_the_next_server_sweeps_when_the_janitor_died_too(doomed, gone, tr
     process.wait()
     await eventually(lambda: gone(below), bound_s=1.0, every_s=0.001)
     assert all(Path(group).exists() for group in told["groups"])
+    assert (Path(told["run"]) / "cgroups.json").exists()
     again = await open_sandboxes(SandboxOptions(data_dir=tmp_path, run_dir=Path(told["run"])))
     await again.close()
+    assert not (Path(told["run"]) / "cgroups.json").exists()
     assert not any(Path(group).exists() for group in told["groups"])
 
 
