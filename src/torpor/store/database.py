@@ -31,6 +31,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        path.touch(mode=0o600)  # it holds functions' variables; SQLite gives its other files the same mode
         self._engine = create_engine(f"sqlite:///{path}", pool_size=4, max_overflow=4)
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)

@@ -38,7 +38,7 @@ class LogOptions:
     line_bytes: int = 256 * 1024  # longer lines are cut into pieces
     queue_bytes: int = 32 * _MIB
     group_s: float = 0.05
-    patience_s: float = 5.0  # how long a reader waits for lines on their way, when the disk is slow
+    patience_s: float = 5.0  # how long who reads or deletes waits for a disk that does not answer
 
 
 class LogUnavailable(PlatformFault):
@@ -161,9 +161,10 @@ class LogStore:
                 follower.news.clear()
 
     async def delete(self, function: str) -> None:
-        """Remove a function's log, lines on their way included. Raises LogUnavailable when the disk refuses."""
+        """Remove a function's log, lines on their way included. Raises LogUnavailable when the disk does not obey."""
         order = self._order(partial(self._delete, LogFiles(self._root, function), function))
-        await asyncio.to_thread(order.done.wait)
+        if not await asyncio.to_thread(order.done.wait, self._options.patience_s):
+            raise LogUnavailable(f"the log of {function} is not removed yet: the disk does not answer")
         if order.error is not None:
             raise LogUnavailable(f"the log of {function} could not be removed: {order.error}") from order.error
 
@@ -173,7 +174,7 @@ class LogStore:
         strays = [path for path in self._root.iterdir() if path.name not in kept] if self._root.exists() else []
         for path in strays:
             order = self._order(partial(shutil.rmtree, path, ignore_errors=True))
-            order.done.wait()
+            order.done.wait(self._options.patience_s)
         return len(strays)
 
     def close(self) -> None:

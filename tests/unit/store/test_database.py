@@ -1,5 +1,6 @@
 """The database: durable settings, and a schema that only goes forward."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -22,6 +23,17 @@ def test_commits_are_durable(database):
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         }
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000}
+
+
+def test_the_files_are_their_owner_s_alone(tmp_path):
+    """What holds the functions' variables is not readable to others, the write-ahead log included."""
+    old = os.umask(0)
+    try:
+        with Database(tmp_path / "torpor.db"):
+            assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+            assert len(list(tmp_path.iterdir())) == 3
+    finally:
+        os.umask(old)
 
 
 def test_the_newest_migration_is_the_head_in_code():

@@ -197,6 +197,27 @@ async def test_a_stuck_disk_costs_lines_not_memory(tmp_path, monkeypatch):
     store.close()
 
 
+async def test_a_hanging_disk_holds_up_nobody_for_ever(tmp_path, monkeypatch):
+    """Who reads gets what there is, who deletes an error, when the disk does not answer in time."""
+    release, entered = threading.Event(), threading.Event()
+    append = LogFiles.append
+
+    def stuck(self, data, **bounds):
+        entered.set()
+        assert release.wait(10)
+        append(self, data, **bounds)
+
+    monkeypatch.setattr(LogFiles, "append", stuck)
+    store = LogStore(tmp_path, LogOptions(group_s=0, patience_s=0.01))
+    say(store, "stuck")
+    await asyncio.to_thread(entered.wait, 10)
+    assert await texts(store) == []
+    with pytest.raises(LogUnavailable, match="the disk does not answer"):
+        await store.delete("f")
+    release.set()
+    store.close()
+
+
 async def test_a_failing_disk_is_survived(tmp_path, monkeypatch):
     """Lines that could not be written are counted when writing works again; the store goes on."""
     append = LogFiles.append
