@@ -19,8 +19,7 @@ WITNESS = "import json, os, sys; print(json.dumps(dict(os.environ))); sys.exit(3
 def test_help_imports_only_what_it_needs(data_dir):
     """Nothing that costs time to import is loaded for `torpor --help`: it is to answer in 150 ms."""
     code = (
-        "import sys\nfrom torpor.cli.main import run\n"
-        "code = run(['--help'], options=None, up=None, doctor=None)\n"
+        "import sys\nfrom torpor.__main__ import main\ncode = main(['--help'])\n"
         "heavy = {'rich', 'pydantic', 'botocore', 'http.client', 'ssl', 'msgspec', 'asyncio', 'sqlalchemy', 'starlette'}\n"
         "print(sorted(heavy & set(sys.modules)), code, file=sys.stderr)"
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import threading
 
 import pytest
 
@@ -92,7 +94,6 @@ def test_nobody_listening_is_exit_code_3(torpor, data_dir):
 def test_a_server_that_hangs_up_is_exit_code_3(torpor):
     """A connection that is lost before the answer is told as that."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        import threading
 
         def hang_up():
             connection, _ = listener.accept()
@@ -105,6 +106,29 @@ def test_a_server_that_hangs_up_is_exit_code_3(torpor):
         thread.join(5)
     assert ran.code == 3
     assert "lost" in ran.err
+
+
+@pytest.mark.slow
+def test_an_early_refusal_is_heard(torpor, tmp_path):
+    """A server that refuses an upload before it has read it all is understood, though the rest cannot be sent."""
+    (tmp_path / "app.py").write_text("def lambda_handler(event, context): ...\n")
+    (tmp_path / "model.bin").write_bytes(os.urandom(20_000_000))
+    body = b'{"error": {"code": "RequestTooLargeException", "message": "at most 50 MB"}}'
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse():
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as stream:
+                while stream.readline().strip():
+                    pass
+                connection.sendall(b"HTTP/1.1 413 Too Large\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        ran = torpor("deploy", tmp_path, "--url", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        thread.join(5)
+    assert ran.code == 4
+    assert "at most 50 MB" in ran.err
 
 
 def test_something_else_at_the_address_is_told(torpor, fake):
