@@ -56,13 +56,6 @@ class ConfigRules:
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
 
-    def read(self, name: str, plain: Mapping[str, Any]) -> FunctionConfig:
-        """A checked configuration from plain JSON; what is missing has FunctionConfig's defaults."""
-        _refuse_unknown(plain, FunctionConfig.__dataclass_fields__.keys() - _FIXED)
-        if "handler" not in plain:
-            raise InvalidValue("handler is missing: write MODULE.FUNCTION, such as app.lambda_handler.")
-        return self.evolve(FunctionConfig(name=name, handler=""), plain)
-
     def evolve(self, config: FunctionConfig, changes: Mapping[str, Any]) -> FunctionConfig:
         """The configuration with some fields changed, checked. Values may be as JSON has them."""
         _refuse_unknown(changes, FunctionConfig.__dataclass_fields__.keys() - _FIXED)

@@ -199,27 +199,26 @@ def test_bad_permissions(entry):
         RULES.check(make(permissions=(entry,)))
 
 
-def test_reading_plain_json():
-    """A configuration is read from plain values, with defaults for what is missing."""
-    config = RULES.read("f", {"handler": "app.h", "reach": ["a.com:443"], "isolation": "process", "memory_mb": 256})
-    assert config == make(reach=("a.com:443",), isolation=Isolation.PROCESS, memory_mb=256)
+def test_changes_may_be_as_json_has_them():
+    """Lists and names become what a configuration holds; what is not named stays."""
+    config = RULES.evolve(make(timeout_s=9), {"reach": ["a.com:443"], "isolation": "process", "memory_mb": 256})
+    assert config == make(timeout_s=9, reach=("a.com:443",), isolation=Isolation.PROCESS, memory_mb=256)
 
 
 @pytest.mark.parametrize(
-    ("plain", "part"),
+    ("changes", "part"),
     [
-        ({}, "handler is missing"),
-        ({"handler": "a.b", "memory": 1}, "memory cannot be set"),
-        ({"handler": "a.b", "name": "other"}, "name cannot be set"),
-        ({"handler": "a.b", "reach": "a.com:443"}, "reach is a list of texts"),
-        ({"handler": "a.b", "permissions": [1]}, "permissions is a list of texts"),
-        ({"handler": "a.b", "isolation": "none"}, "isolation is one of sandbox, process"),
+        ({"memory": 1}, "memory cannot be set"),
+        ({"name": "other"}, "name cannot be set"),
+        ({"reach": "a.com:443"}, "reach is a list of texts"),
+        ({"permissions": [1]}, "permissions is a list of texts"),
+        ({"isolation": "none"}, "isolation is one of sandbox, process"),
     ],
 )
-def test_reading_names_what_is_wrong(plain, part):
+def test_bad_changes_are_named(changes, part):
     """Unknown keys and wrong shapes are named."""
     with pytest.raises(InvalidValue, match=part):
-        RULES.read("f", plain)
+        RULES.evolve(make(), changes)
 
 
 json_values = st.recursive(
@@ -235,7 +234,7 @@ def test_any_json_is_accepted_or_refused_and_survives_storing(plain):
     import json
 
     try:
-        config = RULES.read("f", plain)
+        config = RULES.evolve(make(), plain)
     except InvalidValue:
         return
     assert FunctionConfig.from_json(json.loads(json.dumps(config.as_json()))) == config
