@@ -109,7 +109,7 @@ def _context(request: HttpRequest, addressed: Addressed, headers: dict[str, str]
         "accountId": addressed.home.account if known else "anonymous",
         "apiId": addressed.function,
         "domainName": domain,
-        "domainPrefix": domain.partition(".")[0],
+        "domainPrefix": addressed.function,
         "http": {
             "method": request.method,
             "path": addressed.path,

@@ -74,6 +74,7 @@ async def test_boto3_understands_an_oversized_payload(server, client):
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
 
 
+@pytest.mark.slow
 async def test_a_presigned_link_works_in_any_client(server, client):
     """generate_presigned_url, fetched without any AWS library."""
     link = client().generate_presigned_url("get_function", {"FunctionName": "hello"}, ExpiresIn=60)
@@ -111,6 +112,7 @@ async def door(backend):
     await door.close()
 
 
+@pytest.mark.slow
 async def test_botocore_finds_its_credentials_at_the_door(door, backend):
     """With the two variables of a container, botocore fetches credentials and signs; the door knows who it is."""
     _, listener, issued = door

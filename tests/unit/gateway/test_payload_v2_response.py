@@ -4,7 +4,7 @@ import base64
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torpor.gateway.payload_v2 import MalformedResponse, response_of
@@ -105,6 +105,8 @@ VALUES = st.recursive(
 FIELDS = st.sampled_from(["headers", "multiValueHeaders", "cookies", "body", "isBase64Encoded"])
 
 
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None)
 @given(status=VALUES, fields=st.dictionaries(FIELDS, VALUES, max_size=4))
 def test_no_result_gets_past_the_checks(status, fields):
     """Whatever a handler returns is a response that HTTP can carry, or refused."""

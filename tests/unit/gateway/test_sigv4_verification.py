@@ -216,6 +216,7 @@ def test_remembers_few_derived_keys(keys, request_, signed):
 SAFE = st.text(st.characters(codec="ascii", exclude_categories=["Cc"], exclude_characters="#?%\\"), max_size=20)
 
 
+@pytest.mark.slow
 # The fixtures used here are plain functions and frozen values: one for all examples is as good as one for each.
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
