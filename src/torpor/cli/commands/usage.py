@@ -28,7 +28,7 @@ def usage(
 ) -> None:
     """Sum up invocations: how many, how long, what is billed.
 
-    Figures are at most a second behind.
+    Functions that were removed are in it too.
     """
     client = connect(context, url, data)
     start = None if since is None else moment(since, now=time.time())
