@@ -201,7 +201,7 @@ def _measured(answer: Answer) -> dict[str, Any]:
     told: dict[str, Any] = {"status": answer.status, "request_id": answer.headers.get("x-amzn-requestid")}
     for header, key in _MEASURED.items():
         value = answer.headers.get(header)
-        told[key] = value if value is None or key == "start" else float(value)
+        told[key] = value if value is None or key == "start" else json.loads(value)
     return told
 
 
