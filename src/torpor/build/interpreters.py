@@ -13,7 +13,7 @@ from typing import Any
 
 from torpor.build.commands import Run
 from torpor.build.options import BuildOptions
-from torpor.core.errors import InterpreterMissing
+from torpor.core.errors import InterpreterMissing, StartFailed
 
 OLDEST = (3, 9)  # what the guest is written for
 _RUNTIME = re.compile(r"python3\.(\d{1,3})")
@@ -117,7 +117,7 @@ class Interpreters:
         """What a command prints; nothing where it cannot run, since a broken interpreter is only one fewer."""
         try:
             done = await self._run(argv, env=dict(self._options.variables), cwd="/", timeout_s=timeout_s)
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, StartFailed):
             return ""
         return done.output.decode(errors="replace") if done.returncode == 0 else ""
 

@@ -46,10 +46,9 @@ class LockStore:
 
     def get(self, key: str) -> str | None:
         try:
-            record = json.loads((self._folder / f"{key}.json").read_bytes())
-        except (FileNotFoundError, json.JSONDecodeError):
-            return None
-        return str(record["lock"])
+            return str(json.loads((self._folder / f"{key}.json").read_bytes())["lock"])
+        except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+            return None  # what a damaged record said can be resolved again
 
     def put(self, key: str, lock: str, environment: str) -> None:
         record = {"lock": lock, "environment": environment}
@@ -61,7 +60,7 @@ class LockStore:
         for path in self._folder.glob("*.json"):
             try:
                 kept = json.loads(path.read_bytes())["environment"] in keep
-            except (json.JSONDecodeError, KeyError):
+            except (json.JSONDecodeError, KeyError, TypeError):
                 kept = False
             if not kept:
                 freed += Freed(0, size_of(path))

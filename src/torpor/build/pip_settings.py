@@ -112,8 +112,15 @@ def _on(settings: Mapping[str, str], name: str) -> bool:
 
 
 def present(places: Iterable[str]) -> list[str]:
-    """`places` without local folders that do not exist."""
-    return [place for place in places if (path := local_path(place)) is None or path.exists()]
+    """`places` without local folders that do not exist; plain paths become absolute."""
+    kept = []
+    for place in places:
+        path = local_path(place)
+        if path is None or place.startswith("file:"):
+            kept += [place] if path is None or path.exists() else []
+        elif path.exists():
+            kept.append(str(path.absolute()))
+    return kept
 
 
 def local_path(place: str) -> Path | None:

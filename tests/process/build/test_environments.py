@@ -221,6 +221,15 @@ async def test_a_half_built_environment_is_never_used(ensure, code, data, ask):
     assert not (data / "ran").exists()
 
 
+async def test_the_marker_is_written_after_everything_is_synced(ensure, code, monkeypatch):
+    """An environment's files are durable before the marker that makes it exist."""
+    steps = []
+    monkeypatch.setattr("torpor.build.building.sync_tree", lambda path: steps.append("sync"))
+    monkeypatch.setattr("torpor.build.building.write_durably", lambda path, content: steps.append(path.suffix))
+    await ensure(code(requirements__txt="dep\n"))
+    assert steps == ["sync", ".json"]
+
+
 async def test_closing_stops_a_build(environments, ensure, code, data, until):
     """Closing in mid-build ends it and leaves nothing half-built."""
     building = asyncio.create_task(ensure(code(requirements__txt="tiny\n")))

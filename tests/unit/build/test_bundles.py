@@ -6,6 +6,7 @@ import os
 import random
 import stat
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -151,6 +152,22 @@ async def test_a_store_that_cannot_be_written_is_our_fault(bundles, archives, ro
     (root / "code").chmod(0o555)
     with pytest.raises(PlatformFault, match="could not be stored"):
         await bundles.add(archives.of(("app.py", "x")))
+
+
+async def test_everything_is_synced_before_it_gets_its_name(bundles, archives, monkeypatch):
+    """The archive and the unpacked code are durable before the renames that make them exist."""
+    steps = []
+    monkeypatch.setattr("torpor.build.bundles.sync_file", lambda path: steps.append("sync"))
+    monkeypatch.setattr("torpor.build.bundles.sync_tree", lambda path: steps.append("sync tree"))
+    rename = Path.rename
+
+    def renamed(path, target):
+        steps.append(f"rename to {target.parent.name}")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    await bundles.add(archives.of(("app.py", "x")))
+    assert steps == ["sync", "sync tree", "rename to artifacts", "sync", "rename to code", "sync"]
 
 
 async def test_a_full_disk_is_our_fault_and_leaves_nothing(bundles, archives, tree, monkeypatch):

@@ -51,9 +51,11 @@ def test_locks_are_remembered_until_their_environment_is_gone(tmp_path):
     store.put("one", LOCK, "env-1")
     store.put("two", "x", "env-2")
     (tmp_path / "locks/bad.json").write_text("{")
+    (tmp_path / "locks/odd.json").write_text("[]")
     assert store.get("one") == LOCK
     assert store.get("none") is None
     assert store.get("bad") is None
+    assert store.get("odd") is None
     store.sweep({"env-1"})
     assert (store.get("one"), store.get("two")) == (LOCK, None)
     assert [path.name for path in (tmp_path / "locks").iterdir()] == ["one.json"]
