@@ -19,6 +19,7 @@ class Meter(Protocol):
     def reset_peak(self) -> None: ...
     def cpu_ns(self) -> int: ...
     def out_of_memory(self) -> bool: ...
+    def close(self) -> None: ...
 
 
 class GroupMeter:
@@ -26,18 +27,24 @@ class GroupMeter:
 
     def __init__(self, group: Group) -> None:
         self._group = group
+        self._last = (0, 0, False)
+
+    def close(self) -> None:
+        """Keep the last figures: the groups are about to be removed."""
+        self._last = self.peak(), self.cpu_ns(), self.out_of_memory()
+        self._group = Group(())
 
     def peak(self) -> int:
-        return self._group.peak() or 0
+        return self._group.peak() or self._last[0]
 
     def reset_peak(self) -> None:
         self._group.reset_peak()
 
     def cpu_ns(self) -> int:
-        return self._group.cpu_ns() or 0
+        return self._group.cpu_ns() or self._last[1]
 
     def out_of_memory(self) -> bool:
-        return self._group.oom_kills() > 0
+        return self._group.oom_kills() > 0 or self._last[2]
 
 
 class SampledMeter:
@@ -76,6 +83,9 @@ class SampledMeter:
 
     def out_of_memory(self) -> bool:
         return self._exceeded
+
+    def close(self) -> None:
+        """What was seen is kept."""
 
 
 def host_pid(handle: int) -> int:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,6 +48,7 @@ _INIT_PROCESSES = 1
 
 async def open_sandboxes(options: SandboxOptions) -> Sandboxes:
     """Sweep what a crash left, start the janitor and the sentinel. Raises NotSupported where namespaces are not had."""
+    options = replace(options, run_dir=options.run_dir.absolute())  # janitor and sentinel work elsewhere
     options.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     record = options.run_dir / "cgroups.json"
     await asyncio.to_thread(_sweep, record)
@@ -109,8 +111,12 @@ class Sandboxes:
         self._root.mkdir(mode=0o700, exist_ok=True)
         self._link = SentinelLink(plan)
         self._free_ids = deque(plan.worker_ids)
+        # Another server on this machine may draw from the same range: begin somewhere else.
+        self._free_ids.rotate(secrets.randbelow(plan.count + 1))
         self._count = 0
         self._alive: set[Sandboxed] = set()
+        self._starting: set[asyncio.Future[None]] = set()
+        self._closing = False
         self._cleaning: set[asyncio.Task[None]] = set()
         # Control groups are made and removed off the loop: the kernel may hold them up for milliseconds.
         self._hands = ThreadPoolExecutor(2, "cgroups")
@@ -131,6 +137,17 @@ class Sandboxes:
     async def start(self, spec: LaunchSpec) -> Launched:
         if spec.isolation is not Isolation.SANDBOX:
             raise NotSupported("isolation=process is not available: use isolation=sandbox")
+        if self._closing:
+            raise StartFailed("the server is stopping")
+        under_way: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._starting.add(under_way)
+        try:
+            return await self._start_or_undo(spec)
+        finally:
+            self._starting.discard(under_way)
+            under_way.set_result(None)
+
+    async def _start_or_undo(self, spec: LaunchSpec) -> Launched:
         undo = AsyncExitStack()
         try:
             async with asyncio.timeout(self._options.start_timeout_s):
@@ -196,9 +213,13 @@ class Sandboxes:
             processes=spec.processes + _INIT_PROCESSES,
             cpu=spec.memory_mb / _MB_OF_A_CORE,
         )
-        group = await self._offload(self._cgroups.create, f"i{self._count}", bounds)
-        undo.push_async_callback(self._offload, group.remove)
-        return group
+        making = asyncio.ensure_future(self._offload(self._cgroups.create, f"i{self._count}", bounds))
+        undo.push_async_callback(self._remove_group, making)
+        return await asyncio.shield(making)  # a thread is not cancelled: what it makes must be known, to be removed
+
+    async def _remove_group(self, making: asyncio.Future[Group]) -> None:
+        with contextlib.suppress(OSError):  # it was not made: the start has failed with this already
+            await self._offload((await making).remove)
 
     async def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str | Path, timeout_s: float) -> Completed:
         """Run a trusted command below the sentinel; past the time-out, and when cancelled, it is killed."""
@@ -231,8 +252,11 @@ class Sandboxes:
 
     async def close(self) -> None:
         """End every instance, the sentinel and the janitor; remove the control groups."""
+        self._closing = True
         await asyncio.gather(*(live.close() for live in list(self._alive)))
-        await self._link.close()
+        await self._link.close()  # which fails the starts that are under way
+        if self._starting:
+            await asyncio.wait(self._starting)
         await asyncio.gather(*self._cleaning, return_exceptions=True)
         await self._offload(self._cgroups.close)
         self._hands.shutdown()

@@ -38,7 +38,7 @@ class Sandboxed:
         self._meter = meter
         self._undo = undo
         self._closing: asyncio.Task[None] | None = None
-        self._guard = asyncio.create_task(self._watch_memory(alarm))
+        self._guard = asyncio.create_task(self._guard_memory(alarm))
         self._end = asyncio.create_task(self._await_end())
 
     async def _await_end(self) -> Exit:
@@ -59,6 +59,13 @@ class Sandboxed:
 
     def reset_peak(self) -> None:
         self._meter.reset_peak()
+
+    async def _guard_memory(self, alarm: int | None) -> None:
+        try:
+            await self._watch_memory(alarm)
+        except OSError:
+            self.kill()  # what cannot be watched does not run
+            raise
 
     async def _watch_memory(self, alarm: int | None) -> None:
         """End the whole instance once the kernel, or we, found it over its limit."""
@@ -98,6 +105,7 @@ class Sandboxed:
         await self.wait()
         self._guard.cancel()
         await asyncio.gather(self._guard, return_exceptions=True)
+        self._meter.close()
         for listener in self.listeners:
             listener.close()
         await self._undo.aclose()

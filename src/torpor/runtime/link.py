@@ -97,13 +97,12 @@ class SentinelLink:
         theirs.close()
         with child:
             try:
-                news, handles, _, _ = socket.recv_fds(ours, _MAX_NEWS, 1)
+                return _await_sentinel(ours)
             except OSError as error:
                 child.kill()
-                raise NotSupported(f"the sentinel did not answer: {error}") from error
-        if not handles:
-            raise NotSupported(f"the sentinel did not start: {_reason(news)}. `torpor doctor` says what is missing.")
-        return handles[0]
+                raise NotSupported(
+                    f"the sentinel did not start: {error}. `torpor doctor` says what is missing"
+                ) from error
 
     def give(self, order: Order, descriptors: Sequence[int]) -> int:
         """Order a start; `descriptors` are copied and stay the caller's. Returns the order's number.
@@ -188,9 +187,7 @@ class SentinelLink:
         self._outbox.clear()
         if self._handle >= 0:
             loop.remove_reader(self._handle)
-            with contextlib.suppress(ChildProcessError):
-                os.waitid(os.P_PIDFD, self._handle, os.WEXITED)
-            os.close(self._handle)
+            _bury(self._handle)
             self._handle = -1
 
     async def _revive(self) -> None:
@@ -226,5 +223,29 @@ def _close_all(descriptors: Sequence[int]) -> None:
         os.close(fd)
 
 
-def _reason(news: bytes) -> str:
-    return news[sentinel.NEWS.size :].decode(errors="replace") or "it ended without a word"
+def _await_sentinel(ours: socket.socket) -> int:
+    """Wait until it serves; returns its pidfd. The process that made it and it itself speak in either order."""
+    handle, serving = -1, False
+    try:
+        while handle < 0 or not serving:
+            news, handles, _, _ = socket.recv_fds(ours, _MAX_NEWS, 1)
+            handle = handles[0] if handles else handle
+            serving = _is_serving(news) or serving
+    except OSError:
+        if handle >= 0:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            _bury(handle)
+        raise
+    return handle
+
+
+def _is_serving(news: bytes) -> bool:
+    if not news or news.startswith(sentinel.BROKEN):
+        raise OSError(news[sentinel.NEWS.size :].decode(errors="replace") or "it ended without a word")
+    return news.startswith(sentinel.SERVING)
+
+
+def _bury(handle: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitid(os.P_PIDFD, handle, os.WEXITED)
+    os.close(handle)

@@ -25,7 +25,7 @@ from torpor.sandbox.namespaces import NEWNS, NEWPID, NEWUSER
 
 ORDER = struct.Struct("<Q")  # a start: the order's number; what to do is in the first of the descriptors with it
 NEWS = struct.Struct("<cQi")  # what happened, to which order, a wait status or an errno
-UP, STARTED, REFUSED, ENDED, BROKEN = b"U", b"S", b"R", b"E", b"B"
+UP, SERVING, STARTED, REFUSED, ENDED, BROKEN = b"U", b"V", b"S", b"R", b"E", b"B"
 MAX_DESCRIPTORS = 16
 _MAX_MESSAGE = 4096
 
@@ -84,7 +84,9 @@ def _serve(server: socket.socket) -> NoReturn:
         mounts.make_slave()
         mounts.proc("/proc")  # its own process ids, so that inits can map the ids of their workers
         _arm(server)
-        Sentinel(server, seccomp.program(libc.MACHINE)).run()
+        sentinel = Sentinel(server, seccomp.program(libc.MACHINE))
+        server.send(NEWS.pack(SERVING, 0, 0))
+        sentinel.run()
     except BaseException as error:
         server.send(NEWS.pack(BROKEN, 0, getattr(error, "errno", None) or 0) + str(error).encode()[: init.MAX_REASON])
     os._exit(1)

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from torpor.core.errors import StartFailed
+from torpor.core.errors import NotSupported, StartFailed
 from torpor.runtime.accounts import host_pid
 from torpor.runtime.launch import SandboxOptions, open_sandboxes
+from torpor.runtime.link import SentinelLink
+from torpor.sandbox.ids import IdPlan
 
 
 @pytest.fixture(params=["as we are", "without rights"])
@@ -107,6 +109,18 @@ async def test_a_dead_sentinel_is_replaced(box, inside, driver, gone, tree):
     async with inside("print('back')") as live:
         assert await driver.output_until(live, lambda _: False) == b"back\n"
     assert host_pid(box._link._handle) != sentinel
+
+
+async def test_a_sentinel_that_cannot_start_says_why():
+    """Ids that may not be mapped are an error with the reason, and no process or descriptor stays behind."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    overlapping = ((0, 0, 1), (1, 0, 5))
+    link = SentinelLink(IdPlan(overlapping, overlapping, 5))
+    with pytest.raises(NotSupported, match=r"did not start: .*(Invalid argument|not permitted|mapped)"):
+        await link.open()
+    await link.close()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert not Path(f"/proc/self/task/{os.getpid()}/children").read_text()
 
 
 @pytest.mark.slow
