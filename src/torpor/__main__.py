@@ -1,4 +1,4 @@
-"""The entrance: reads where things are, and hands the command line what it runs with."""
+"""The entrance: hands the command line what it runs with, each thing when it is asked for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from torpor import settings
 from torpor.cli.context import ClientOptions, UpFlags
 from torpor.cli.main import run
 
@@ -16,21 +15,27 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command line and return its exit code."""
-    client = settings.client_settings()
-    options = ClientOptions(url=client.url, token=client.token, data_dir=client.data)
-    return run(argv, options=options, up=_up, doctor=_doctor)
+    return run(argv, options=_options, up=_up, doctor=_doctor)
+
+
+def _options() -> ClientOptions:
+    from torpor.settings import client_settings  # late, like the others: `torpor --help` needs none of them
+
+    client = client_settings()
+    return ClientOptions(url=client.url, token=client.token, data_dir=client.data)
 
 
 def _up(flags: UpFlags) -> int:
-    from torpor import app  # late: `torpor --help` needs no server
+    from torpor import app
 
     return app.up(flags)
 
 
 def _doctor() -> list[Finding]:
     from torpor.runtime.doctor import examine
+    from torpor.settings import client_settings
 
-    return examine(settings.client_settings().data)
+    return examine(client_settings().data)
 
 
 if __name__ == "__main__":

@@ -246,6 +246,7 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
             sts_service(home),
         ]
     )
+    front.prepare()  # reads the service models now, and not in the first request
     back.doors.append(Doors(front, service_of, limits=settings.limits))
     use_cases = UseCases(
         catalog=catalog,
