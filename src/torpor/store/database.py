@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import structlog
 from sqlalchemy import Connection, create_engine, event, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 
 from torpor.core.errors import PlatformFault, UserError
 
@@ -20,6 +20,10 @@ _log = structlog.get_logger(__name__)
 
 class DatabaseTooNew(UserError):
     """The database was written by a newer torpor."""
+
+
+class DatabaseFailed(PlatformFault):
+    """The database refused: its disk is full, or its file damaged."""
 
 
 class DatabaseUnreadable(PlatformFault):
@@ -37,10 +41,10 @@ class Database:
         event.listen(self._engine, "begin", _begin)
         try:
             self._migrate()
-        except DatabaseError as error:
+        except DatabaseFailed as error:
             self.close()
             raise DatabaseUnreadable(
-                f"{path} cannot be opened as torpor's database: {error.orig}. Put a backup in its place, or move the "
+                f"{path} cannot be opened as torpor's database: {error}. Put a backup in its place, or move the "
                 "file away to start without any functions."
             ) from error
         except BaseException:
@@ -49,9 +53,15 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction. It takes the write lock with its first writing statement, so write before you read."""
-        with self._engine.begin() as connection:
-            yield connection
+        """A transaction. It takes the write lock with its first writing statement, so write before you read.
+
+        Raises DatabaseFailed, and then nothing of it is stored.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise DatabaseFailed(f"the database refused: {error.orig}") from error
 
     def revision(self) -> str | None:
         """The schema's revision, or None for an empty database."""

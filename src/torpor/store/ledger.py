@@ -93,7 +93,9 @@ class Ledger:
         """Write everything, then stop. Raises LedgerIncomplete when the disk refused until the time was up."""
         self._stop.set()
         self._wake.set()
-        self._thread.join()
+        self._thread.join(self._options.close_s)
+        if self._thread.is_alive():
+            raise LedgerIncomplete("the disk did not answer: the last rows of usage may be lost")
         end = time.monotonic() + self._options.close_s
         while self._pending or self._folded:
             if self._flush():

@@ -178,11 +178,13 @@ class LogStore:
         return len(strays)
 
     def close(self) -> None:
-        """Write everything, end every follower, stop. Harmless when repeated."""
+        """Write everything, as far as the disk answers; end every follower, stop. Harmless when repeated."""
         self._stop.set()
         self._urgent.set()
         self._wake.set()
-        self._thread.join()
+        self._thread.join(self._options.patience_s)
+        if self._thread.is_alive():
+            _log.error("the last lines of the logs were not written", action="logs.close_failed")
         self._closed = True
         for function in list(self._followers):
             self._tell(function)

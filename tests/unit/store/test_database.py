@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.schema import CreateTable
 
-from torpor.store.database import HEAD, Database, DatabaseTooNew, DatabaseUnreadable
+from torpor.store.database import HEAD, Database, DatabaseFailed, DatabaseTooNew, DatabaseUnreadable
 from torpor.store.ledger import Ledger
 from torpor.store.migrations.upgrade import scripts, upgrade
 from torpor.store.tables import metadata
@@ -136,6 +136,12 @@ def test_what_is_no_database_is_named(tmp_path):
     with pytest.raises(DatabaseUnreadable, match=r"torpor\.db cannot be opened"):
         Database(path)
     assert path.read_bytes().startswith(b"not a database")
+
+
+def test_what_the_database_refuses_is_our_fault_and_told(database):
+    """A full disk or a broken statement reaches the caller as one kind of error, with the cause."""
+    with pytest.raises(DatabaseFailed, match="no such table: nowhere"), database.begin() as connection:
+        connection.execute(text("SELECT * FROM nowhere"))
 
 
 def test_a_failed_transaction_is_rolled_back(database):

@@ -112,13 +112,35 @@ def test_a_stuck_disk_does_not_fill_the_memory_and_the_bill_stays_right(database
     assert stored(database) == 20
 
 
+@pytest.mark.slow
 def test_closing_on_a_dead_disk_says_what_is_lost(database, usage):
     """When nothing can be written to the end, closing gives up in time and tells."""
-    ledger = Ledger(database, replace(NEVER, close_s=0.01))
+    ledger = Ledger(database, replace(NEVER, close_s=0.5))
     break_writes(ledger)
     ledger.record(usage())
     with pytest.raises(LedgerIncomplete, match="1 rows"):
         ledger.close()
+
+
+def test_closing_on_a_hanging_disk_does_not_hang(database, usage, eventually):
+    """A disk that does not answer cannot keep the server from stopping."""
+    ledger = Ledger(database, replace(QUICK, close_s=0.01))
+    entered, release = threading.Event(), threading.Event()
+    append = ledger._table.append
+
+    def hang(rows, folded):
+        entered.set()
+        assert release.wait(10)
+        append(rows, folded)
+
+    ledger._table.append = hang
+    ledger.record(usage())
+    assert entered.wait(10)
+    with pytest.raises(LedgerIncomplete, match="did not answer"):
+        ledger.close()
+    release.set()
+    ledger.close()
+    assert stored(database) == 1
 
 
 def test_too_many_rows_live_on_as_sums(database, open_ledger, usage, eventually):

@@ -214,8 +214,10 @@ async def test_a_hanging_disk_holds_up_nobody_for_ever(tmp_path, monkeypatch):
     assert await texts(store) == []
     with pytest.raises(LogUnavailable, match="the disk does not answer"):
         await store.delete("f")
+    store.close()
     release.set()
     store.close()
+    store._thread.join(10)
 
 
 async def test_a_failing_disk_is_survived(tmp_path, monkeypatch):
