@@ -1,4 +1,4 @@
-"""Commands below the sentinel, trusted (uv) or sandboxed: captured, bounded in time and output, ended with us."""
+"""Trusted commands (uv) below the sentinel: captured, bounded in time and output, killed with the server."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from pathlib import Path
 from torpor.core.errors import StartFailed
 from torpor.runtime import orders
 from torpor.runtime.link import SentinelLink
-from torpor.runtime.spec import Completed, Launched, Launcher, LaunchSpec, Mount
+from torpor.runtime.spec import Completed
 
 MAX_OUTPUT = 1 << 20
 _CHUNK = 1 << 16
-BUILD_MEMORY_MB, BUILD_TMP_MB = 4096, 2048
 
 
 class Tail:
@@ -78,57 +77,6 @@ async def take_back(link: SentinelLink, folders: Sequence[str]) -> None:
     with contextlib.suppress(StartFailed):
         async with AsyncExitStack() as undo:
             await asyncio.shield(orders.give(link, orders.reclaim(folders), [], undo).over)
-
-
-async def run_sandboxed(
-    launcher: Launcher,
-    argv: Sequence[str],
-    *,
-    env: Mapping[str, str],
-    cwd: str | Path,
-    timeout_s: float,
-    writable: Sequence[Path],
-    readable: Sequence[Path],
-) -> Completed:
-    """Run an untrusted command (the build of a source package) in a sandbox that may use the network.
-
-    It sees `readable` and may change `writable`, at their own paths. Raises StartFailed.
-    """
-    mounts = [Mount(source=str(path), target=str(path)) for path in readable]
-    mounts += [Mount(source=str(path), target=str(path), read_only=False) for path in writable]
-    live = await launcher.start(
-        LaunchSpec(
-            instance_id="build",
-            argv=(find_program(argv[0], env), *argv[1:]),
-            env=env,
-            cwd=str(cwd),
-            mounts=tuple(mounts),
-            memory_mb=BUILD_MEMORY_MB,
-            tmp_mb=BUILD_TMP_MB,
-            doors=(),
-            network="host",
-        )
-    )
-    try:
-        return await _outcome(live, timeout_s)
-    finally:
-        await live.close()
-
-
-async def _outcome(live: Launched, timeout_s: float) -> Completed:
-    tail = Tail(live.output)
-    try:
-        async with asyncio.timeout(timeout_s):
-            exit_ = await live.wait()
-    except TimeoutError:
-        live.kill()
-        await live.wait()
-        return Completed(-9, tail.finish() + _stopped(timeout_s))
-    except BaseException:
-        tail.finish()
-        raise
-    note = b"\nout of memory\n" if exit_.out_of_memory else b""
-    return Completed(-(exit_.signal or 0) if exit_.status is None else exit_.status, tail.finish() + note)
 
 
 def _stopped(timeout_s: float) -> bytes:

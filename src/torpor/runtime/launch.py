@@ -21,7 +21,7 @@ from torpor.core.function import Isolation
 from torpor.runtime import janitor, orders
 from torpor.runtime.accounts import GroupMeter, Meter, SampledMeter, host_pid
 from torpor.runtime.birth import Birth
-from torpor.runtime.commands import run_command, run_sandboxed, take_back
+from torpor.runtime.commands import run_command, take_back
 from torpor.runtime.launched import Sandboxed
 from torpor.runtime.link import SentinelLink, bare_python
 from torpor.runtime.spec import Completed, Exit, Launched, Launcher, LaunchSpec, Mount, SandboxOptions
@@ -224,21 +224,6 @@ class Sandboxes:
     async def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str | Path, timeout_s: float) -> Completed:
         """Run a trusted command below the sentinel; past the time-out, and when cancelled, it is killed."""
         return await run_command(self._link, argv, env=env, cwd=cwd, timeout_s=timeout_s)
-
-    async def run_sandboxed(
-        self,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        cwd: str | Path,
-        timeout_s: float,
-        writable: Sequence[Path],
-        readable: Sequence[Path],
-    ) -> Completed:
-        """Run an untrusted command in a sandbox with the network of the host; see commands.run_sandboxed."""
-        return await run_sandboxed(
-            self, argv, env=env, cwd=cwd, timeout_s=timeout_s, writable=writable, readable=readable
-        )
 
     async def _offload(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._hands, work, *arguments)

@@ -52,7 +52,8 @@ async def run_sandboxed(
                 ended = await live.wait()
         except TimeoutError:
             return Completed(-9, tail.finish() + f"\nstopped after {timeout_s:g} s\n".encode())
-        output = tail.finish()
+        finally:
+            output = tail.finish()  # also when cancelled: the pipe is about to be closed
         if ended.out_of_memory:
             output += f"\nended: it used more than {_MEMORY_MB} MB of memory\n".encode()
         return Completed(ended.status if ended.status is not None else -(ended.signal or 9), output)

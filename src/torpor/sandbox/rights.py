@@ -64,7 +64,7 @@ def new_session_keyring() -> None:
 
 def prefer_as_victim(score: int) -> None:
     """Let the kernel end us before others when the whole machine is out of memory."""
-    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as adjustment:
+    with open("/proc/self/oom_score_adj", "w", encoding="utf-8") as adjustment:
         adjustment.write(str(score))
 
 

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from torpor.core.errors import NotSupported, StartFailed
 from torpor.runtime.accounts import host_pid
 from torpor.runtime.launch import SandboxOptions, open_sandboxes
 from torpor.runtime.link import SentinelLink
+from torpor.runtime.sandboxed_command import run_sandboxed
 from torpor.sandbox.ids import IdPlan
 
 
@@ -172,22 +174,30 @@ async def test_a_command_sees_the_servers_files_and_ends_with_its_caller(box, tm
     assert len(host_children(box)) == 0
 
 
-async def test_an_untrusted_command_changes_only_what_it_may(box, tmp_path):
+async def test_an_untrusted_command_changes_only_what_it_may(box, driver, tmp_path):
     """A sandboxed build reads what it is shown, writes where it may, and what it wrote is the server's afterwards."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "source").write_text("text")
     (tmp_path / "out").mkdir()
     (tmp_path / "hidden").write_text("secret")
-    script = f"cat in/source > out/copy; mkdir -m 700 out/deep; touch out/deep/x in/new; cat {tmp_path}/hidden; id -u"
-    done = await box.run_sandboxed(
-        ["sh", "-c", script],
+    python, _ = driver.interpreter()
+    connect = f"import socket; socket.socket(socket.AF_UNIX).connect(chr(0) + 'torpor-test-{tmp_path}')"
+    script = f'{python} -c "{connect}"; cat in/source > out/copy; mkdir -m 700 out/deep; touch out/deep/x in/new; cat {tmp_path}/hidden'
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(f"\0torpor-test-{tmp_path}")
+    listener.listen()
+    done = await run_sandboxed(
+        box,
+        ["/bin/sh", "-c", script],
         env={"PATH": "/usr/bin:/bin"},
-        cwd=tmp_path,
+        cwd=str(tmp_path),
         timeout_s=20,
         writable=[tmp_path / "out"],
         readable=[tmp_path / "in"],
     )
-    assert done.returncode == 0, done.output
+    listener.close()
+    assert done.returncode == 1, done.output
+    assert b"PermissionError" in done.output  # the abstract sockets of the network that it shares
     assert b"Read-only file system" in done.output
     assert b"secret" not in done.output
     assert (tmp_path / "out" / "copy").read_text() == "text"
