@@ -28,7 +28,7 @@ from torpor.build.locks import LockStore
 from torpor.build.options import BuildOptions
 from torpor.build.requirements import read_requirements
 from torpor.build.single import SingleFlight
-from torpor.build.tools import HostTools, Step
+from torpor.build.tools import HostTools, Step, require
 from torpor.core.errors import BuildFailed
 from torpor.core.function import Environment
 
@@ -100,11 +100,18 @@ class Environments:
                 freed += self._remove(digest)
         return freed + self._locks.sweep(keep) + sweep_scratch(self._places.work)
 
-    async def prune_cache(self) -> None:
-        """Let uv remove from its cache what no resolution can use any more."""
+    async def prune_cache(self) -> Freed:
+        """Remove downloaded wheels from uv's cache. Raises BuildFailed.
+
+        Environments keep their own links to what they use, so this frees what no environment uses any more; a package
+        that a new environment shares with an old one has to be fetched again.
+        """
+        before = await asyncio.to_thread(size_of, self._places.cache)
         async with scratch(self._places.work) as folder:
             tools = HostTools(self._run, self._options.variables, self._places.cache, folder)
-            await tools.run([Step((str(self._options.uv), "cache", "prune", "--no-config", "--quiet"))], 300)
+            argv = (str(self._options.uv), "cache", "prune", "--ci", "--no-config", "--quiet")
+            require(await tools.run([Step(argv)], self._options.resolve_timeout_s), "The cache could not be pruned")
+        return Freed(0, max(0, before - await asyncio.to_thread(size_of, self._places.cache)))
 
     async def close(self) -> None:
         """Stop what is being built."""

@@ -252,8 +252,18 @@ async def test_a_sweep_removes_what_nothing_refers_to(environments, ensure, code
     assert left == {kept.digest, f"{kept.digest}.json", f".{kept.digest}.lock"}
     assert len(list((data / "locks").iterdir())) == 1
     assert not (data / "build/stray").exists()
-    await environments.prune_cache()
     assert await ensure(code("one", requirements__txt="dep\n")) == kept
+
+
+async def test_pruning_the_cache_gives_back_what_no_environment_uses(environments, ensure, code, ask, wheelhouse):
+    """After a sweep, pruning frees the wheels of what was removed; what is kept goes on working."""
+    wheelhouse.wheel("large", files={"large.py": "#" * 1_000_000})
+    kept = await ensure(code("one", requirements__txt="dep\n"))
+    await ensure(code("two", requirements__txt="large\n"))
+    assert environments.sweep({kept.digest}).bytes < 1_000_000
+    assert (await environments.prune_cache()).bytes >= 1_000_000
+    assert await ask(kept, "import dep; print(dep.version)") == "1.5"
+    assert await ensure(code("two", requirements__txt="large\n"))
 
 
 async def test_a_sweep_leaves_what_is_being_built(environments, code, data, run, until):
