@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from torpor.core.errors import StartFailed
 from torpor.core.function import Revision
 from torpor.runtime.control import Control
 from torpor.runtime.output import OutputReader
@@ -23,18 +24,26 @@ class Attachment:
         self.control = control
         self.output = output
         self._door: AsyncClosable | None = None
+        self._closed = False
 
     async def open(self, revision: Revision, instance_id: str, open_door: DoorOpener) -> None:
-        """Serve the door first, then listen: the guest may begin to speak at once."""
-        self._door = await open_door(revision, instance_id, self.launched.listeners)
+        """Serve the door first, then listen: the guest may begin to speak at once.
+
+        Raises StartFailed when the instance ended meanwhile.
+        """
+        door = await open_door(revision, instance_id, self.launched.listeners)
+        if self._closed:
+            await _attempt(door.close)
+            raise StartFailed("the instance ended before it was ready")
+        self._door = door
         await self.control.attach(self.launched.control)
 
     async def close(self) -> None:
         """Kill what still lives and release everything; one failing to close does not keep the rest open."""
-        self.control.close()
+        self._closed = True
         self.output.close()
         steps = [self._door.close] if self._door is not None else []
-        for step in (*steps, self.launched.close):
+        for step in (self.control.close, *steps, self.launched.close):
             await _attempt(step)
 
 

@@ -28,6 +28,8 @@ class Control(asyncio.Protocol):
         self._on_violation = on_violation
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
+        self._closing = False
+        self._gone = asyncio.get_running_loop().create_future()
 
     async def attach(self, control: socket.socket) -> None:
         """Begin to listen; the transport closes the socket."""
@@ -35,6 +37,8 @@ class Control(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's does not derive from asyncio's class
+        if self._closing:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -47,6 +51,7 @@ class Control(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         self._transport = None
+        self._gone.set_result(None)
         self._on_lost()
 
     def send(self, kind: int, request: int, head: bytes, body: bytes) -> None:
@@ -60,6 +65,9 @@ class Control(asyncio.Protocol):
             self._transport.write(header)
             self._transport.write(body)
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Drop what was not written, and wait until the socket is closed. A connection still being made ends, too."""
+        self._closing = True
         if self._transport is not None:
             self._transport.abort()
+            await self._gone

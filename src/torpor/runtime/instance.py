@@ -119,7 +119,11 @@ class Instance:
             await self._initialise()
         except BaseException as error:
             self.end()
-            if isinstance(error, (InitFailed, TorporError)) or not isinstance(error, Exception):
+            if not isinstance(error, Exception):
+                raise
+            if self._ready.done() and (gone := self._ready.exception()) is not None:
+                raise gone from None  # it left before everything was opened: that is the reason to tell
+            if isinstance(error, InitFailed | TorporError):
                 raise
             raise StartFailed(f"An instance of {self.revision.name} could not be started: {error}") from error
 
@@ -169,9 +173,9 @@ class Instance:
             failure = faults.exited(seen.status, seen.signal, out_of_memory=seen.out_of_memory)
         except TorporError as error:
             failure = faults.misbehaved(f"{error.message}, seen")
+        self.end()  # first, so that nobody is given a slot of it
         attachment.output.drain(finish=True)
         self._answer_all(self._cause or failure)
-        self.end()
         self._meter.freeze()
         await attachment.close()
         self._leave()

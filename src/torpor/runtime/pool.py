@@ -157,12 +157,7 @@ class Pool:
 
     def pump(self) -> bool:
         """Give waiting jobs to free instances, and start what the policy asks for. Whether anything came of it."""
-        progress = False
-        while self._waiting and self._free and self._capacity.can_run:
-            job = self._waiting.popleft()
-            if not job.future.done():
-                self._run(self._free[-1], job)
-                progress = True
+        progress = self._serve()
         if not self._waiting:
             return progress
         count = self._wanted_starts()
@@ -171,6 +166,15 @@ class Pool:
         if len(self._waiting) > len(self._starts) * self.revision.config.max_concurrency:
             self._capacity.wait(self)
         return progress or count > 0
+
+    def _serve(self) -> bool:
+        served = False
+        while self._waiting and self._free and self._capacity.can_run:
+            job = self._waiting.popleft()
+            if not job.future.done():
+                self._run(self._free[-1], job)
+                served = True
+        return served
 
     def _wanted_starts(self) -> int:
         load, claim = self._load(), self._claim_mb
@@ -217,6 +221,7 @@ class Pool:
         self._observe(instance)
         self.modules = instance.modules
         self._free.append(instance)
+        self._serve()  # at once: one that dies young must take an invocation with it, or is replaced for ever
 
     def _start_done(self, task: asyncio.Task[None]) -> None:
         self._starts.discard(task)
