@@ -187,6 +187,7 @@ async def _open_back(
     stack.push_async_callback(catalog.wait_written)
     bundles = Bundles(data.path, settings.limits)
     environments = _environments(settings, variables, data, launcher)
+    stack.push_async_callback(environments.close)
     revisions = Revisions(bundles, home)
     deployer = Deployer(
         catalog,

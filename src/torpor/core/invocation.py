@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 import uuid
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -27,6 +29,11 @@ class Result(StrEnum):
     TOO_LARGE = "too-large"
 
 
+def new_trace_id() -> str:
+    """An X-Ray trace header for a request that brought none: nothing samples it, and handlers may read it."""
+    return f"Root=1-{int(time.time()):08x}-{random.getrandbits(96):024x};Parent={random.getrandbits(64):016x};Sampled=0"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
     """`payload` is the event as JSON bytes, passed through untouched."""
@@ -34,7 +41,7 @@ class Invocation:
     payload: bytes
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     client_context: str | None = None  # JSON text
-    trace_id: str = ""
+    trace_id: str = field(default_factory=new_trace_id)
     want_log: bool = False  # Lambda's LogType Tail
     qualifier: str | None = None  # as the caller wrote it, for invoked_function_arn
 

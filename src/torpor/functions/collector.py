@@ -25,12 +25,13 @@ class Collected:
 
     bundles: Freed
     environments: Freed
+    cache: Freed
     logs: int
 
     def as_json(self) -> dict[str, Any]:
-        parts = {"bundles": self.bundles, "environments": self.environments}
+        parts = {"bundles": self.bundles, "environments": self.environments, "cache": self.cache}
         plain: dict[str, Any] = {name: {"count": part.count, "bytes": part.bytes} for name, part in parts.items()}
-        return plain | {"logs": self.logs, "bytes_freed": self.bundles.bytes + self.environments.bytes}
+        return plain | {"logs": self.logs, "bytes_freed": sum(part.bytes for part in parts.values())}
 
 
 class Collector:
@@ -74,7 +75,9 @@ class Collector:
             logs = await asyncio.to_thread(self._logs.sweep, names)
         async with self._alone(self._deployer.environment_gate, "an environment is being built"):
             environments = await asyncio.to_thread(self._environments.sweep, self._environments_in_use())
-        collected = Collected(bundles, environments, logs)
+            # Environments are hard links into the cache of wheels: only when both are gone is their room free.
+            cache = await self._environments.prune_cache()
+        collected = Collected(bundles, environments, cache, logs)
         _log.info("garbage collected", action="gc.done", **collected.as_json())
         return collected
 

@@ -8,7 +8,7 @@ from torpor.core.arn import LATEST, FunctionRef
 from torpor.core.errors import AccessDenied, FunctionNotFound, InvalidRequestContent, NotInvocable, RequestTooLarge
 from torpor.core.function import FunctionUrl, State
 from torpor.core.identity import Kind, Principal
-from torpor.core.invocation import Invocation, Outcome
+from torpor.core.invocation import Invocation, Outcome, new_trace_id
 from torpor.core.limits import Limits
 from torpor.functions.catalog import Catalog
 from torpor.functions.ports import Runner, UsageBook
@@ -58,7 +58,7 @@ class Invoker:
                 payload=event,
                 request_id=request_id,
                 client_context=client_context,
-                trace_id=trace_id,
+                trace_id=trace_id or new_trace_id(),
                 want_log=want_log,
                 qualifier=ref.qualifier,
             ),

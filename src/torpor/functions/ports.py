@@ -39,6 +39,8 @@ class EnvironmentStore(Protocol):
 
     def sweep(self, keep: set[str]) -> Freed: ...
 
+    async def prune_cache(self) -> Freed: ...
+
 
 class Runner(Protocol):
     """What runs revisions: the node. A key that was retired may be invoked again, after a roll-back."""

@@ -99,6 +99,9 @@ class FakeEnvironments:
         self.kept &= keep
         return Freed(len(gone), 10 * len(gone))
 
+    async def prune_cache(self) -> Freed:
+        return Freed(0, 1)
+
 
 class FakeNode:
     """Echoes the payload."""

@@ -20,8 +20,9 @@ async def test_only_what_nothing_refers_to_is_removed(world):
     assert collected.as_json() == {
         "bundles": {"count": 1, "bytes": 100},
         "environments": {"count": 1, "bytes": 10},
+        "cache": {"count": 0, "bytes": 1},
         "logs": 0,
-        "bytes_freed": 110,
+        "bytes_freed": 111,
     }
 
 
