@@ -14,6 +14,7 @@ from torpor.runtime.link import SentinelLink
 from torpor.runtime.spec import LaunchSpec
 
 _SMALLEST_SHM_MB = 64
+NO_CORE_AT_ALL = 1  # at 0 a host that pipes core files into a program would still do so: see core(5) and seccomp.py
 _LOCKED_MEMORY = 8 << 20
 _MESSAGE_QUEUES = 819_200
 # Reserved is not used: threads' stacks and arenas count as data. This only stops what a sampler would be too late for.
@@ -27,7 +28,7 @@ def instance(
     limits = {
         "NOFILE": spec.open_files,
         "NPROC": spec.processes,
-        "CORE": 0,
+        "CORE": NO_CORE_AT_ALL,
         "MEMLOCK": _LOCKED_MEMORY,
         "MSGQUEUE": _MESSAGE_QUEUES,
     }

@@ -23,12 +23,14 @@ _NAMESPACES = NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET
 _NEWTIME = 0x80
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK, _NETLINK_ROUTE = 1, 2, 10, 16, 0
 _TERMINAL_CONTROLS = (0x5412, 0x541C, 0x5423)  # TIOCSTI, TIOCLINUX, TIOCSETD
+_RLIMIT_CORE = 4
 _PERSONALITIES = (0, 0xFFFFFFFF)  # Linux, and asking
 
 Program = list[tuple[int, int, int, int]]  # code, jump if true, jump if false, operand
 
 _REFUSE: Program = [(_RETURN, 0, 0, _ERROR | errno.EPERM)]
 _PERMIT: Program = [(_RETURN, 0, 0, _ALLOW)]
+_PRETEND: Program = [(_RETURN, 0, 0, _ERROR)]  # nothing is done, and the caller told that it was
 
 
 def program(machine: str) -> bytes:
@@ -105,11 +107,23 @@ def _personality() -> Program:
 
 
 def _prlimit() -> Program:
-    """One's own limits may be set, and anyone's within the namespace read: a shared uid must not reach init."""
-    own = [_argument(0), *_among([0], _ALLOW)]
-    reading = [_argument(2), (_EQUAL, 0, 2, 0), _argument(2, high=True), *_among([0], _ALLOW)]
-    # A low word that is not zero jumps past the load and the test of the high one, to the refusal.
-    return [*own, *reading, *_REFUSE]
+    """One's own limits may be set, and anyone's within the namespace read: a shared uid must not reach init.
+
+    The size of core files stays at 1, the only value at which a host that pipes them into a program of root's (apport,
+    systemd-coredump) does not: lowering it to 0 would bring that back, and so is only said to have been done.
+    """
+    own: Program = [_argument(1), (_EQUAL, 1, 0, _RLIMIT_CORE), *_PERMIT, *_if_null(2, _PRETEND)]
+    return [_argument(0), *_when(0, own), *_if_null(2, _REFUSE)]
+
+
+def _setrlimit() -> Program:
+    return [_argument(0), *_among([_RLIMIT_CORE], _ERROR), *_PERMIT]
+
+
+def _if_null(pointer: int, otherwise: Program) -> Program:
+    """Permit with a null pointer for an argument, which is 64 bits wide: both halves are zero."""
+    # A low half that is not zero jumps past the load and the test of the high one.
+    return [_argument(pointer), (_EQUAL, 0, 2, 0), _argument(pointer, high=True), *_among([0], _ALLOW), *otherwise]
 
 
 _EXAMINATIONS = {
@@ -120,4 +134,5 @@ _EXAMINATIONS = {
     "ioctl": _ioctl,
     "personality": _personality,
     "prlimit64": _prlimit,
+    "setrlimit": _setrlimit,
 }

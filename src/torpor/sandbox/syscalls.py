@@ -99,4 +99,5 @@ EXAMINED: Table = {
     "ioctl": (16, 29),
     "personality": (135, 92),
     "prlimit64": (302, 261),
+    "setrlimit": (160, 164),
 }

@@ -47,6 +47,7 @@ EXPECTED = {
     "call as a 32-bit program": {"SIGSYS"},
 }
 FACTS = {
+    "dump core": [1, 1],
     "its descriptors": [0, 1, 2, 3],
     "its variables": {"LANG": "C.UTF-8", "GIVEN": "on purpose"},
     "its capabilities": [""] * 5,
