@@ -63,6 +63,9 @@ class Birth:
         self.kill()
         await asyncio.shield(self.over)
         self.close_report()
+        if not self.ready.exception():
+            for listener in self.ready.result():
+                listener.close()
         if self.handle >= 0:
             os.close(self.handle)
             self.handle = -1

@@ -116,7 +116,7 @@ class Sandboxes:
         self._count = 0
         self._alive: set[Sandboxed] = set()
         self._starting: set[asyncio.Future[None]] = set()
-        self._closing = False
+        self._closing: asyncio.Task[None] | None = None
         self._cleaning: set[asyncio.Task[None]] = set()
         # Control groups are made and removed off the loop: the kernel may hold them up for milliseconds.
         self._hands = ThreadPoolExecutor(2, "cgroups")
@@ -137,7 +137,7 @@ class Sandboxes:
     async def start(self, spec: LaunchSpec) -> Launched:
         if spec.isolation is not Isolation.SANDBOX:
             raise NotSupported("isolation=process is not available: use isolation=sandbox")
-        if self._closing:
+        if self._closing is not None:
             raise StartFailed("the server is stopping")
         under_way: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._starting.add(under_way)
@@ -237,7 +237,11 @@ class Sandboxes:
 
     async def close(self) -> None:
         """End every instance, the sentinel and the janitor; remove the control groups."""
-        self._closing = True
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         await asyncio.gather(*(live.close() for live in list(self._alive)))
         await self._link.close()  # which fails the starts that are under way
         if self._starting:

@@ -106,8 +106,6 @@ class Sandboxed:
         self._guard.cancel()
         await asyncio.gather(self._guard, return_exceptions=True)
         self._meter.close()
-        for listener in self.listeners:
-            listener.close()
         await self._undo.aclose()
 
 
