@@ -77,6 +77,11 @@ class SampledMeter:
     def reset_peak(self) -> None:
         self._peak = 0
 
+    @property
+    def seen_cpu_ns(self) -> int:
+        """Processor time at the last sample."""
+        return self._cpu_ns
+
     def cpu_ns(self) -> int:
         self.sample()
         return self._cpu_ns

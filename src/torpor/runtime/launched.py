@@ -14,7 +14,7 @@ from torpor.runtime.spec import Exit
 
 _MIB = 1024 * 1024
 _ALARM_CHECKS, _ALARM_PAUSE_S = 50, 0.02
-_SAMPLE_S = 0.15
+_SAMPLE_S, _IDLE_SAMPLE_S = 0.1, 0.4
 
 
 class Sandboxed:
@@ -70,11 +70,19 @@ class Sandboxed:
     async def _watch_memory(self, alarm: int | None) -> None:
         """End the whole instance once the kernel, or we, found it over its limit."""
         if isinstance(self._meter, SampledMeter):
-            while not self._meter.sample():  # noqa: ASYNC110 -- /proc sends no events
-                await asyncio.sleep(_SAMPLE_S)
+            await self._sample(self._meter)
             self.kill()
         elif alarm is not None:
             await self._await_alarm(alarm)
+
+    async def _sample(self, meter: SampledMeter) -> None:
+        """Look again and again until it is over its limit, less often while it does nothing."""
+        pause_s, before = _SAMPLE_S, 0
+        while not meter.sample():
+            idle = meter.seen_cpu_ns == before
+            pause_s = min(pause_s * 1.5, _IDLE_SAMPLE_S) if idle else _SAMPLE_S
+            before = meter.seen_cpu_ns
+            await asyncio.sleep(pause_s)
 
     async def _await_alarm(self, alarm: int) -> None:
         loop = asyncio.get_running_loop()

@@ -59,9 +59,6 @@ class V1Part:
             return None
         return alarm
 
-    def kill(self) -> bool:
-        return False  # version 1 cannot
-
     def close(self) -> None:
         for fd in self._kept.values():
             os.close(fd)

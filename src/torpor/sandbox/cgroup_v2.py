@@ -1,6 +1,6 @@
 """One group in the version 2 hierarchy, with whichever of memory, pids and cpu are delegated to us.
 
-Tried on real kernels only without controllers (the hybrid layout: cgroup.kill and cpu.stat); with them, against a
+Tried on real kernels only without controllers (the hybrid layout); with them, against a
 folder of plain files that stands for the kernel's.
 """
 
@@ -97,12 +97,6 @@ class V2Part:
 
     def oom_alarm(self) -> int | None:
         return None  # memory.oom.group does it
-
-    def kill(self) -> bool:
-        with contextlib.suppress(OSError):  # before Linux 5.14 there is no such file; the PID namespace's end does it
-            self._write("cgroup.kill", 1)
-            return True
-        return False
 
     def close(self) -> None:
         for fd in self._kept.values():

@@ -50,7 +50,6 @@ class Part(Protocol):
     def cpu_ns(self) -> int | None: ...
     def oom_kills(self) -> int | None: ...
     def oom_alarm(self) -> int | None: ...
-    def kill(self) -> bool: ...
     def close(self) -> None: ...
 
 
@@ -86,10 +85,6 @@ class Group:
     def oom_alarm(self) -> int | None:
         """A descriptor, readable about when memory runs out, where the kernel does not end the whole group itself."""
         return self._first(lambda part: part.oom_alarm())
-
-    def kill(self) -> None:
-        for part in self._parts:
-            part.kill()
 
     def remove(self) -> None:
         """Close what is open and delete the groups, which must be empty by now."""

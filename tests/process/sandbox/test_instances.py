@@ -213,6 +213,19 @@ print("done", flush=True); time.sleep(600)
         assert live.max_memory_mb() < 60
 
 
+async def test_resource_limits_hold_inside(outcome):
+    """Open files end at their number, and no core file is ever written or handed on."""
+    code = """
+import os, resource
+print(*(resource.getrlimit(getattr(resource, "RLIMIT_" + n))[1] for n in ("NOFILE", "NPROC", "CORE")))
+held = []
+try:
+    while True: held.append(os.dup(0))
+except OSError as error: print(error.errno, len(held) + 4)
+"""
+    assert (await outcome(code, open_files=64, processes=50))[1].splitlines() == ["64 50 1", "24 64"]
+
+
 async def test_mounts_are_where_they_should_be_and_sealed(outcome, tmp_path):
     """A mount is read-only with everything below it, unless it is asked to be writable."""
     (tmp_path / "code" / "deep").mkdir(parents=True)
