@@ -21,6 +21,7 @@ from typing import Any
 
 from footprint import Footprint, adopt_orphans, descendants, take_footprint
 
+from torpor.settings import environment
 from torpor.testing.serving import CommandFailed, RunningServer, ServerFailed, running_server
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "regression"
@@ -155,13 +156,18 @@ def show_usage(server: RunningServer) -> None:
 
 def demonstrate(folder: Path) -> None:
     began = time.monotonic()
-    with running_server(folder, keep_alive_s=KEEP_ALIVE_S) as server:
+    temporary = folder / "tmp"
+    temporary.mkdir()
+    variables = environment() | {"TMPDIR": str(temporary)}
+    with running_server(folder, environ=variables, keep_alive_s=KEEP_ALIVE_S) as server:
         say("up", f"{server.url} ready after {time.monotonic() - began:.1f} s")
         try:
             walk(server)
         except BaseException:
             print(server.log.read_text(errors="replace")[-4000:], file=sys.stderr)
             raise
+    if left := [path.name for path in temporary.iterdir()]:
+        raise DemoFailed(f"left in the temporary folder: {', '.join(left)}")
 
 
 def walk(server: RunningServer) -> None:

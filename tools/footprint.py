@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -122,8 +121,8 @@ def _hierarchies(controllers: str) -> Iterator[Path]:
 
 
 def _paths() -> Iterator[str]:
-    """Entries of torpor in the places where temporary things are put."""
+    """Entries of torpor where programs put what lives as long as they do; into a TMPDIR of one's own one can look."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    for folder in {tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm", "/run", runtime} - {""}:  # noqa: S108 — looked at, not written
+    for folder in {"/dev/shm", "/run", runtime} - {""}:  # noqa: S108 — looked at, not written
         if os.access(folder, os.R_OK | os.X_OK):
             yield from (entry.path for entry in os.scandir(folder) if _MARK in entry.name)
