@@ -121,9 +121,11 @@ class Instance:
             self.end()
             if not isinstance(error, Exception):
                 raise
-            if self._ready.done() and (gone := self._ready.exception()) is not None:
+            if isinstance(error, InitFailed):
+                raise
+            if self._ready.done() and not self._ready.cancelled() and (gone := self._ready.exception()) is not None:
                 raise gone from None  # it left before everything was opened: that is the reason to tell
-            if isinstance(error, InitFailed | TorporError):
+            if isinstance(error, TorporError):
                 raise
             raise StartFailed(f"An instance of {self.revision.name} could not be started: {error}") from error
 
@@ -144,7 +146,7 @@ class Instance:
         try:
             async with asyncio.timeout(limit):
                 await self._attachment.open(self.revision, self._world.instance_id, self._shared.open_door)
-                await self._ready
+                await asyncio.shield(self._ready)
         except TimeoutError:
             raise InitFailed.by(faults.init_timed_out(limit)) from None
         if self.state is not InstanceState.IDLE:  # it was loaded, and was gone a moment later

@@ -226,7 +226,7 @@ class Pool:
     def _start_done(self, task: asyncio.Task[None]) -> None:
         self._starts.discard(task)
         self._capacity.starting -= 1
-        error = None if task.cancelled() else task.exception()
+        error = StartFailed("The start was cancelled.") if task.cancelled() else task.exception()
         if error is not None:
             self._start_failed(error)
         self._after_release()
