@@ -171,9 +171,10 @@ class Sandboxes:
         with ExitStack() as sent:
             control, inside = orders.control_pair(undo, sent)
             output, write_end = orders.output_pipe(undo, sent)
-            joins = group.entries()
-            for fd in joins:
+            joins = []
+            for fd in group.entries():
                 sent.callback(os.close, fd)
+                joins.append(fd)
             text = orders.instance(
                 spec,
                 root=str(self._root),
@@ -185,6 +186,8 @@ class Sandboxes:
             birth = orders.give(self._link, text, [write_end, inside, *joins], undo)
         listeners = await asyncio.shield(birth.ready)
         await asyncio.shield(birth.begun)  # told by the sentinel, and so perhaps heard after init's own word
+        if len(listeners) != len(spec.doors):
+            raise StartFailed("the server has too many open files to hold the instance's doors")
         meter = _meter(spec, birth, group)
         alarm = group.oom_alarm()
         if alarm is not None:

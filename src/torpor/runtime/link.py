@@ -111,9 +111,10 @@ class SentinelLink:
         """
         if self._server is None:
             raise StartFailed("the sentinel is being restarted; try again")
+        copies = _copies(descriptors)
         self._last += 1
         self._orders[self._last] = order
-        self._outbox.append((sentinel.ORDER.pack(self._last), [os.dup(fd) for fd in descriptors]))
+        self._outbox.append((sentinel.ORDER.pack(self._last), copies))
         self._flush()
         return self._last
 
@@ -154,7 +155,10 @@ class SentinelLink:
         what, number, detail = sentinel.NEWS.unpack_from(message)
         if what == sentinel.STARTED and number in self._orders:
             self._failures = 0
-            self._orders[number].started(handles[0])
+            if handles:
+                self._orders[number].started(handles[0])
+            else:  # init leaves when it finds that nobody hears its report
+                self._orders.pop(number).refused("the server has too many open files to hold another instance")
             return
         _close_all(handles)
         if what == sentinel.BROKEN:
@@ -216,6 +220,17 @@ class SentinelLink:
         loop.add_reader(self._handle, gone.set)
         await gone.wait()
         self._gone()
+
+
+def _copies(descriptors: Sequence[int]) -> list[int]:
+    copies: list[int] = []
+    try:
+        for fd in descriptors:
+            copies.append(os.dup(fd))  # noqa: PERF401 -- those made are to be closed when the next one fails
+    except OSError as error:
+        _close_all(copies)
+        raise StartFailed(f"the server has too many open files: {error}") from error
+    return copies
 
 
 def _close_all(descriptors: Sequence[int]) -> None:

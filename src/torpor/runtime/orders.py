@@ -66,11 +66,11 @@ def reclaim(folders: Sequence[str]) -> dict[str, Any]:
 def give(link: SentinelLink, orders: Mapping[str, Any], descriptors: Sequence[int], undo: AsyncExitStack) -> Birth:
     """Send orders to the sentinel; `undo` ends what comes of them. Raises StartFailed."""
     with ExitStack() as sent:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        sent.callback(theirs.close)
         text = os.memfd_create("orders", os.MFD_CLOEXEC)
         sent.callback(os.close, text)
         _write_all(text, json.dumps(orders).encode())
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sent.callback(theirs.close)
         birth = Birth(ours)
         undo.push_async_callback(birth.abandon)
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -63,9 +63,13 @@ class Group:
     def limits_memory(self) -> bool:
         return any("memory" in part.limits for part in self._parts)
 
-    def entries(self) -> list[int]:
-        """Descriptors of cgroup.procs: who writes "0" to one joins with the rights of this process, which opened it."""
-        return [part.entry() for part in self._parts]
+    def entries(self) -> Iterator[int]:
+        """Descriptors of cgroup.procs: who writes "0" to one joins with the rights of this process, which opened it.
+
+        One at a time, so that none is lost when the next cannot be opened.
+        """
+        for part in self._parts:
+            yield part.entry()
 
     def peak(self) -> int | None:
         """Bytes charged at the most, or None where nothing counts them."""
@@ -197,6 +201,9 @@ def _available(folder: Path) -> frozenset[str]:
 
 def remove_tree(folder: Path) -> bool:
     """Delete a group and those below it, as far as they are empty; True when it is gone."""
+    with contextlib.suppress(OSError):  # there are groups below; without, this needs no descriptor
+        folder.rmdir()
+        return True
     for below, _, _ in os.walk(folder, topdown=False):
         with contextlib.suppress(OSError):  # still occupied, or gone already: the answer below tells
             Path(below).rmdir()

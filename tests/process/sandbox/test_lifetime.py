@@ -5,6 +5,8 @@
 
 import asyncio
 import os
+import resource
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,40 @@ async def test_closing_ends_what_runs_and_what_is_being_started(driver, tmp_path
     assert not [group for group in groups if group.exists()]
     assert list((tmp_path / "run").iterdir()) == []
     assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+
+
+async def test_a_server_out_of_descriptors_fails_starts_and_recovers(box, driver):
+    """With no descriptor left a start fails in words, at whatever point that happens; afterwards all is as before."""
+    await (await driver.start(box, ("-c", "pass"))).close()
+    groups = [root for _, root in box._cgroups.roots]
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    outcomes = []
+    with ExitStack() as filled:
+        for spare in range(1, 33):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            highest = fill(filled)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1 + spare, hard))
+            filled.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+            try:
+                await (await driver.start(box, ("-c", "pass"))).close()
+                outcomes.append("started")
+            except StartFailed:
+                outcomes.append("failed")
+    assert outcomes[0] == "failed"
+    assert outcomes[-1] == "started"
+    await (await driver.start(box, ("-c", "pass"))).close()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert not [group for root in groups for group in root.iterdir() if group.is_dir()]
+
+
+def fill(filled):
+    """Open files until no number is free below the highest; returns the highest."""
+    used = {int(fd.name) for fd in Path("/proc/self/fd").iterdir()}
+    while (fd := os.dup(0)) < max(used):
+        filled.callback(os.close, fd)
+    os.close(fd)
+    return max(used)
 
 
 async def test_figures_stay_after_the_end(inside):
