@@ -25,7 +25,7 @@ from torpor.runtime.commands import run_command, take_back
 from torpor.runtime.launched import Sandboxed
 from torpor.runtime.link import SentinelLink, bare_python
 from torpor.runtime.spec import Completed, Exit, Launched, Launcher, LaunchSpec, Mount, SandboxOptions
-from torpor.sandbox import ids
+from torpor.sandbox import ids, rights
 from torpor.sandbox.cgroups import Bounds, Cgroups, Group, discover
 
 __all__ = [
@@ -50,6 +50,7 @@ async def open_sandboxes(options: SandboxOptions) -> Sandboxes:
     """Sweep what a crash left, start the janitor and the sentinel. Raises NotSupported where namespaces are not had."""
     options = replace(options, run_dir=options.run_dir.absolute())  # janitor and sentinel work elsewhere
     options.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    rights.allow_open_files()  # every instance takes about ten, and a soft limit of 1024 is usual
     record = options.run_dir / "cgroups.json"
     await asyncio.to_thread(_sweep, record)
     cgroups = Cgroups(discover(), f"torpor-{secrets.token_hex(6)}")

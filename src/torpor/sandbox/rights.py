@@ -76,6 +76,13 @@ def limit(name: str, value: int) -> None:
     resource.setrlimit(number, (value, value))
 
 
+def allow_open_files() -> int:
+    """Raise our own soft limit on open files to the hard one, which needs no right; returns it."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
 def close_from(lowest: int, *, keep: int | None = None) -> None:
     """Close every descriptor from `lowest` on, but for `keep`."""
     if keep is None or keep < lowest:

@@ -125,6 +125,18 @@ def fill(filled):
     return max(used)
 
 
+async def test_the_server_may_open_as_many_files_as_the_system_lets_it(tmp_path):
+    """A hundred instances hold more than the usual 1024 descriptors: the soft limit is raised to the hard one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
+    try:
+        box = await open_sandboxes(SandboxOptions(data_dir=tmp_path, run_dir=tmp_path / "run"))
+        await box.close()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 async def test_figures_stay_after_the_end(inside):
     """What an instance used can still be asked after it is closed."""
     async with inside("x = bytearray(20 << 20)") as live:
