@@ -179,7 +179,12 @@ class Role:
     description: str = ""
     max_session_s: int = 3600
     tags: Mapping[str, str] = field(default_factory=dict)
+    attached: tuple[str, ...] = ()  # ARNs of managed policies
+    inline: Mapping[str, str] = field(default_factory=dict)  # policies of its own: documents, as written, by name
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def evolve(self, **changes: Any) -> Role:
+        return replace(self, **changes)
 
 
 def environment_as_json(environment: Environment) -> dict[str, Any]:

@@ -24,6 +24,8 @@ def role_from_row(row: Mapping[str, Any]) -> Role:
         description=row["description"],
         max_session_s=row["max_session_s"],
         tags=json.loads(row["tags"]),
+        attached=tuple(json.loads(row["attached"])),
+        inline=json.loads(row["inline"]),
         created=datetime.fromisoformat(row["created"]),
     )
 
@@ -37,6 +39,8 @@ def _row(role: Role) -> dict[str, Any]:
         "description": role.description,
         "max_session_s": role.max_session_s,
         "tags": json.dumps(dict(role.tags)),
+        "attached": json.dumps(role.attached),
+        "inline": json.dumps(dict(role.inline)),
         "created": role.created.isoformat(),
     }
 

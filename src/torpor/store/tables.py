@@ -55,6 +55,8 @@ roles = Table(
     Column("max_session_s", Integer, nullable=False),
     Column("tags", Text, nullable=False),
     Column("created", Text, nullable=False),
+    Column("attached", Text, nullable=False, server_default="[]"),
+    Column("inline", Text, nullable=False, server_default="{}"),
 )
 
 usage = Table(

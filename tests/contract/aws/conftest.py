@@ -29,13 +29,13 @@ from torpor.core.errors import (
     InvalidValue,
     PreconditionFailed,
     ResourceNotFound,
-    UserError,
 )
 from torpor.core.function import Bundle, Function, FunctionUrl, Role, State, UpdateStatus
 from torpor.core.http import HttpRequest
 from torpor.core.identity import Kind, Principal
 from torpor.core.invocation import Depth, Outcome, Result, Usage
 from torpor.core.limits import Limits
+from torpor.functions.roles import Roles
 
 OWNER = Principal(Kind.OWNER, arn="arn:aws:iam::000000000000:root")
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -171,47 +171,25 @@ class FakeUrls:
         return [self.urls[name]] if name in self.urls else []
 
 
-class RoleNotFound(UserError):
-    code = "NoSuchEntityException"
+class StoredRoles:
+    """What the real use cases of roles need of the catalog, in memory."""
 
-
-class RoleExists(UserError):
-    code = "EntityAlreadyExistsException"
-
-
-@dataclass(frozen=True)
-class RolePage:
-    roles: tuple[Role, ...]
-    next: str | None
-
-
-class FakeRoles:
     def __init__(self) -> None:
-        self.roles: dict[str, Role] = {}
+        self._roles: dict[str, Role] = {}
 
-    async def create(self, name, trust_policy, **more) -> Role:
-        if name in self.roles:
-            raise RoleExists(f"Role with name {name} already exists.")
-        self.roles[name] = Role(
-            name=name, role_id="AROA" + name.upper(), trust_policy=trust_policy, created=WHEN, **more
-        )  # fmt: skip
-        return self.roles[name]
+    def role(self, name) -> Role | None:
+        return self._roles.get(name.lower())
 
-    def get(self, name) -> Role:
-        if name not in self.roles:
-            raise RoleNotFound(f"The role with name {name} cannot be found.")
-        return self.roles[name]
+    def roles(self) -> tuple[Role, ...]:
+        return tuple(sorted(self._roles.values(), key=lambda role: role.name))
 
-    def list(self, *, path_prefix="/", after=None, limit=100) -> RolePage:
-        found = sorted(
-            (role for role in self.roles.values() if role.path.startswith(path_prefix)), key=lambda r: r.name
-        )
-        found = [role for role in found if after is None or role.name > after]
-        return RolePage(tuple(found[:limit]), found[limit - 1].name if len(found) > limit else None)
+    async def save_role(self, role, *, check) -> None:
+        check()
+        self._roles[role.name.lower()] = role
 
-    async def delete(self, name) -> None:
-        self.get(name)
-        del self.roles[name]
+    async def remove_role(self, name, *, check) -> None:
+        check()
+        del self._roles[name.lower()]
 
 
 @dataclass
@@ -222,7 +200,6 @@ class World:
     front: AwsFront
     catalog: FakeCatalog
     invoker: FakeInvoker
-    roles: FakeRoles
     principal: Principal = OWNER
     seen: list[HttpRequest] = field(default_factory=list)
     retries: int = 1
@@ -282,7 +259,7 @@ def world(home) -> Iterator[World]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     url = f"http://127.0.0.1:{server.server_port}"
     catalog = FakeCatalog(home)
-    invoker, roles = FakeInvoker(catalog), FakeRoles()
+    invoker = FakeInvoker(catalog)
     services = [
         lambda_service(
             catalog=catalog,
@@ -296,9 +273,9 @@ def world(home) -> Iterator[World]:
             architecture="x86_64",
         ),
         sts_service(home),
-        iam_service(roles=roles, home=home),
+        iam_service(roles=Roles(StoredRoles()), home=home),
     ]
-    world = World(url, AwsFront(services), catalog, invoker, roles)
+    world = World(url, AwsFront(services), catalog, invoker)
     server.world, server.loop = world, loop  # type: ignore[attr-defined]  # read by the handler
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

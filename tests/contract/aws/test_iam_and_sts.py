@@ -1,6 +1,7 @@
 """Roles and identity through boto3, over the query protocol."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.exceptions import ClientError
@@ -39,7 +40,8 @@ def test_a_role_lives_and_dies(world):
     )
     assert made["AssumeRolePolicyDocument"] == POLICY
     assert made["Tags"] == [{"Key": "team", "Value": "x"}, {"Key": "stage", "Value": ""}]
-    assert made["CreateDate"].isoformat() == "2026-01-02T03:04:05+00:00"
+    assert abs(made["CreateDate"] - datetime.now(UTC)) < timedelta(minutes=5)
+    assert made["CreateDate"].microsecond == 0
     assert iam.get_role(RoleName="lambda-role")["Role"] == made
     assert [role["RoleName"] for role in iam.list_roles()["Roles"]] == ["lambda-role"]
     iam.get_waiter("role_exists").wait(RoleName="lambda-role", WaiterConfig={"Delay": 0, "MaxAttempts": 1})
@@ -85,9 +87,15 @@ def test_errors_have_iams_own_codes(world):
         f"1 validation error detected: Value '{'k' * 129}' at 'tags.2.member.key' failed to satisfy constraint: "
         "Member must have length less than or equal to 128"
     )
-    status, code, message = refused(iam.attach_role_policy, RoleName="r", PolicyArn="arn:aws:iam::aws:policy/Any")
+    twice = [{"Key": "Team", "Value": "a"}, {"Key": "team", "Value": "b"}]
+    assert refused(iam.create_role, RoleName="s", AssumeRolePolicyDocument="{}", Tags=twice) == (
+        400,
+        "InvalidInput",
+        "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
+    )
+    status, code, message = refused(iam.delete_role_permissions_boundary, RoleName="r")
     assert (status, code) == (501, "NotImplemented")
-    assert "iam:AttachRolePolicy" in message
+    assert "iam:DeleteRolePermissionsBoundary" in message
 
 
 def test_identity_of_the_owner_and_of_a_function(world):

@@ -12,6 +12,7 @@ from sqlalchemy.schema import CreateTable
 from torpor.store.database import HEAD, Database, DatabaseFailed, DatabaseTooNew, DatabaseUnreadable
 from torpor.store.ledger import Ledger
 from torpor.store.migrations.upgrade import scripts, upgrade
+from torpor.store.role_table import RoleTable
 from torpor.store.tables import metadata
 
 
@@ -84,6 +85,12 @@ def test_an_older_database_is_brought_forward_with_its_rows(tmp_path, usage):
     ledger.record(usage())
     assert ledger.summary()["f"].invocations == 2
     ledger.close()
+    roles = RoleTable(database)
+    (role,) = roles.read_all()
+    assert (role.name, role.attached, role.inline) == ("r", (), {})
+    changed = role.evolve(attached=("arn:aws:iam::aws:policy/B", "arn:aws:iam::aws:policy/A"), inline={"p": '{"é": 1}'})
+    roles.put(changed)
+    assert roles.read_all() == [changed]
     database.close()
 
 
@@ -147,7 +154,7 @@ def test_what_the_database_refuses_is_our_fault_and_told(database):
 def test_a_failed_transaction_is_rolled_back(database):
     """What raises inside a transaction leaves nothing of it."""
     with pytest.raises(RuntimeError), database.begin() as connection:
-        connection.execute(text("INSERT INTO roles VALUES ('r', '/', 'A', '{}', '', 1, '{}', 'now')"))
+        connection.execute(text("INSERT INTO roles VALUES ('r', '/', 'A', '{}', '', 1, '{}', 'now', '[]', '{}')"))
         raise RuntimeError
     with database.begin() as connection:
         assert connection.execute(text("SELECT count(*) FROM roles")).scalar() == 0
