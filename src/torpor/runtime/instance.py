@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from torpor.runtime.journal import Journal, LogSink
 from torpor.runtime.meter import Meter
 from torpor.runtime.output import OutputReader
 from torpor.runtime.ports import DoorOpener
-from torpor.runtime.spec import Launcher
+from torpor.runtime.spec import Exit, Launcher
 from torpor.runtime.states import InstanceState, advance
 from torpor.runtime.world import World
 from torpor.wire.frames import Frame, Kind, ProtocolViolation
@@ -96,6 +97,7 @@ class Instance:
         self._ids = itertools.count(1)
         self._init_ms: float | None = None  # until the first invocation has borne it
         self._cause: Failure | None = None  # why it was killed, when the server did it
+        self._hung_up = False
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._watch: asyncio.Task[None] | None = None
@@ -172,7 +174,7 @@ class Instance:
         attachment = self._attachment
         try:
             seen = await attachment.launched.wait()
-            failure = faults.exited(seen.status, seen.signal, out_of_memory=seen.out_of_memory)
+            failure = self._explain(seen)
         except TorporError as error:
             failure = faults.misbehaved(f"{error.message}, seen")
         self.end()  # first, so that nobody is given a slot of it
@@ -181,6 +183,12 @@ class Instance:
         self._meter.freeze()
         await attachment.close()
         self._leave()
+
+    def _explain(self, seen: Exit) -> Failure:
+        """How it ended, where the server did not end it for a reason of its own."""
+        if self._hung_up and seen.signal == signal.SIGKILL and not seen.out_of_memory:
+            return faults.misbehaved("it hung up")  # the signal was ours
+        return faults.exited(seen.status, seen.signal, out_of_memory=seen.out_of_memory)
 
     def _answer_all(self, failure: Failure) -> None:
         if not self._ready.done():
@@ -334,7 +342,13 @@ class Instance:
         if self.state is InstanceState.IDLE:
             self.end()
         elif self.state in (InstanceState.STARTING, InstanceState.BUSY):
-            self._loop.call_later(_LINGER_S, self.end, faults.misbehaved("it hung up"))
+            self._loop.call_later(_LINGER_S, self._hang_up)
+
+    def _hang_up(self) -> None:
+        """It closed its end and lives on, or takes its time to die: its exit will tell."""
+        if self.state is not InstanceState.ENDING and self.state is not InstanceState.ENDED:
+            self._hung_up = True
+            self.end()
 
     def _on_line(self, line: bytes) -> None:
         if len(self._jobs) == 1:

@@ -167,7 +167,7 @@ async def test_allocating_without_end(walled):
     body = "hoard = []\nwhile True: hoard.append(bytearray(10_000_000))"
     outcome, error = await attack(walled, body, timeout_s=30)
     assert outcome.result is Result.OUT_OF_MEMORY
-    assert error["errorType"] == "Runtime.OutOfMemory"
+    assert error["errorType"] == "Runtime.OutOfMemory", error
 
 
 async def test_allocating_in_a_child(walled):
@@ -178,4 +178,4 @@ async def test_allocating_in_a_child(walled):
         "return subprocess.run([sys.executable, '-c', code]).returncode"
     )
     _outcome, error = await attack(walled, body, timeout_s=30)
-    assert error["errorType"] == "Runtime.OutOfMemory"
+    assert error["errorType"] == "Runtime.OutOfMemory", error
