@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+from pathlib import Path
 
 import botocore.exceptions
 import pytest
@@ -203,13 +205,17 @@ def test_code_that_is_no_archive_is_refused_and_leaves_nothing(server, archive):
 
 def test_a_missing_interpreter_fails_with_what_there_is(server, zipped, eventually):
     """State Failed lists the interpreters there are and the command that adds the missing one."""
+    import shutil
+    import subprocess
+
     client = server.client("lambda")
-    runtimes = client.meta.service_model.shape_for("Runtime").enum
-    installed = json.loads(server.cli("doctor", "--json", check=False).stdout)
-    text = json.dumps(installed)
-    missing = next(
-        (r for r in runtimes if re.fullmatch(r"python3\.1\d", r) and r.removeprefix("python") not in text), None
-    )
+    uv = shutil.which("uv", path=Path(sys.executable).parent)
+    found = subprocess.run(
+        [uv, "python", "list", "--only-installed"], capture_output=True, text=True, check=True
+    ).stdout
+    known = {f"python3.{minor}" for minor in range(9, 15)} & set(client.meta.service_model.shape_for("Runtime").enum)
+    pyenv = " ".join(path.name for path in Path("~/.pyenv/versions").expanduser().glob("3.*"))
+    missing = next((name for name in sorted(known) if name.removeprefix("python") + "." not in found + pyenv), None)
     if missing is None:
         pytest.skip("every Python that Lambda knows is installed here")
     client.create_function(FunctionName="future", Code={"ZipFile": zipped(GOOD)}, **{**CREATE, "Runtime": missing})

@@ -143,7 +143,7 @@ def handler(event, context):
 """
     client = create(server, "world", code, Environment={"Variables": {"MINE": "yes"}})
     context = base64.b64encode(json.dumps({"custom": {"k": "v"}}).encode()).decode()
-    answer, value = invoke(client, "world", b'{"body": "{\\"a\\": 1}"}', ClientContext=context)
+    answer, value = invoke(client, "world", b'{"body": "{\\"a\\": 1}", "headers": {}}', ClientContext=context)
     env = value["env"]
     expected = {
         "_HANDLER": "app.handler",
