@@ -22,7 +22,7 @@ from torpor.core.errors import UserError
 
 FORMAT = 1
 _MIGRATIONS: Mapping[int, Callable[[Path], None]] = {}  # format → the step that brings a folder from it to the next
-_FOLDERS = ("artifacts", "code", "environments", "logs", "run")
+_FOLDERS = ("artifacts", "code", "envs", "logs", "run")
 _FILES = frozenset(
     {
         "lock",
@@ -91,7 +91,7 @@ class DataDir:
 
     @property
     def environments(self) -> Path:
-        return self.path / "environments"
+        return self.path / "envs"
 
     @property
     def logs(self) -> Path:
