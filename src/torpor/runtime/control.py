@@ -33,7 +33,11 @@ class Control(asyncio.Protocol):
 
     async def attach(self, control: socket.socket) -> None:
         """Begin to listen; the transport closes the socket."""
-        await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=control)
+        try:
+            await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=control)
+        except BaseException:  # a cancelled connection is closed by the loop, and uvloop's never says that it is lost
+            self._left()
+            raise
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's does not derive from asyncio's class
@@ -50,9 +54,13 @@ class Control(asyncio.Protocol):
             self._on_frame(frame)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
-        self._transport = None
-        self._gone.set_result(None)
+        self._left()
         self._on_lost()
+
+    def _left(self) -> None:
+        self._transport = None
+        if not self._gone.done():
+            self._gone.set_result(None)
 
     def send(self, kind: int, request: int, head: bytes, body: bytes) -> None:
         """Write one frame whose payload is `head` and `body`; does nothing once the channel is gone."""

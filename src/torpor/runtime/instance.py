@@ -98,6 +98,7 @@ class Instance:
         self._init_ms: float | None = None  # until the first invocation has borne it
         self._cause: Failure | None = None  # why it was killed, when the server did it
         self._hung_up = False
+        self._launching = False
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._watch: asyncio.Task[None] | None = None
@@ -120,7 +121,10 @@ class Instance:
             await self._launch()
             await self._initialise()
         except BaseException as error:
+            self._launching = False
             self.end()
+            if self._watch is None and self.state is InstanceState.ENDING:  # it was told to end, and never was launched
+                self._leave()
             if not isinstance(error, Exception):
                 raise
             if isinstance(error, InitFailed):
@@ -132,6 +136,7 @@ class Instance:
             raise StartFailed(f"An instance of {self.revision.name} could not be started: {error}") from error
 
     async def _launch(self) -> None:
+        self._launching = True
         launched = await self._shared.launcher.start(self._world.spec)
         limits = self._shared.limits
         self._began = self._shared.clock()
@@ -142,6 +147,9 @@ class Instance:
             OutputReader(launched.output, self._on_line, rate=limits.log_rate, burst=limits.log_burst),
         )
         self._watch = self._loop.create_task(self._until_ended())
+        if self.state is InstanceState.ENDING:
+            launched.kill()
+            raise StartFailed("the instance was told to end before it was launched")
 
     async def _initialise(self) -> None:
         limit = self._shared.start_timeout_s + self.revision.config.timeout_s
@@ -161,10 +169,10 @@ class Instance:
         self.state = advance(self.state, InstanceState.ENDING)
         self._cause = self._cause or cause
         self._owner.on_ending(self)
-        if self._watch is None:  # it was never launched
-            self._leave()
-        else:
+        if self._watch is not None:
             self._attachment.launched.kill()
+        elif not self._launching:
+            self._leave()
 
     async def wait_ended(self) -> None:
         """Until nothing of it is left."""

@@ -234,10 +234,10 @@ class Pool:
 
     def _start_failed(self, error: BaseException) -> None:
         """The first in the queue is told, unless it is the first time that it meets with this."""
-        _log.warning("instance.start_failed", action="instance.start_failed", error=str(error))
         job = self._next_waiting()
         if job is None:
             return
+        _log.warning("instance.start_failed", action="instance.start_failed", error=str(error))
         job.failed_starts += 1
         if isinstance(error, StartFailed) and not isinstance(error, NotSupported) and job.failed_starts < _ATTEMPTS:
             self._waiting.appendleft(job)
