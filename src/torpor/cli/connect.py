@@ -9,7 +9,9 @@ from urllib.parse import quote
 import typer
 
 from torpor.cli.context import Session
+from torpor.cli.failures import WrongUse
 from torpor.cli.locate import Server, find_server
+from torpor.core.arn import is_function_name
 
 if TYPE_CHECKING:
     from torpor.cli.client import Client
@@ -28,9 +30,11 @@ def server_of(context: typer.Context, url: str | None, data: Path | None) -> Ser
     return find_server(session.read_options(), url=url, data=data)
 
 
-def function_path(name: str) -> str:
-    """Where our own interface keeps a function."""
-    return f"/_torpor/functions/{segment(name)}"
+def function_path(name: str, *, below: str = "functions") -> str:
+    """Where our own interface keeps a function, or with `below` its log. Raises WrongUse for what can name none."""
+    if not is_function_name(name):
+        raise WrongUse(f"'{name}' is not a function's name: letters, digits, - and _, 64 at most")
+    return f"/_torpor/{below}/{name}"
 
 
 def segment(text: str) -> str:

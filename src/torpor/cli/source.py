@@ -6,6 +6,7 @@ import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from unicodedata import combining, normalize
 
 from torpor.cli.failures import WrongUse
 
@@ -29,10 +30,13 @@ class Source:
 
     @property
     def default_name(self) -> str:
-        """A function name made from the path's own."""
+        """A function name made from the path's own; empty where its letters have no place in one."""
         absolute = self.path.resolve()
         stem = absolute.name if absolute.is_dir() else absolute.stem
-        return _NOT_IN_NAMES.sub("-", stem).strip("-")[:64]
+        plain = "".join(letter for letter in normalize("NFKD", stem) if not combining(letter))
+        if any(letter.isalnum() and not letter.isascii() for letter in plain):
+            return ""  # what would be left of it is no name that anyone would look for
+        return _NOT_IN_NAMES.sub("-", plain).strip("-")[:64]
 
     @property
     def modules(self) -> tuple[str, ...]:

@@ -156,6 +156,11 @@ class Gateway:
         if request.path == HEALTH and request.method in ("GET", "HEAD"):
             await exchange.answer(json_response(200, {"status": "ok", "version": self._options.version}))
             return
+        if "%2f" in request.path.lower():
+            # The router behind us goes by the decoded path, where DELETE …/functions/a%2Furl would close a's URL.
+            message = f"There is nothing at {request.method} {request.path[:200]}."
+            await exchange.answer(refusals.own_message(404, "NotFound", message))
+            return
         try:
             if is_cross_site(request):
                 raise AccessDenied(_CROSS_SITE)

@@ -195,7 +195,27 @@ def test_wrong_use_is_noticed_before_anything_is_sent(torpor, fake, project, tmp
     assert "did you mean 'memory'" in ran.err
     (folder / "torpor.toml").unlink()
     assert torpor("deploy", folder, "--env", "A").code == 2
+    assert torpor("deploy", folder, "--name", "a/b").code == 2
     assert fake.calls == []
+
+
+@pytest.mark.parametrize(("folder", "name"), [("Über uns", "Uber-uns"), ("ünï", "uni"), ("my.fn", "my-fn")])
+def test_the_default_name_is_the_paths_own_in_plain_letters(torpor, fake, tmp_path, folder, name):
+    """Accents go, and what has no place in a name becomes a hyphen."""
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "app.py").write_text("def lambda_handler(e, c): ...\n")
+    assert torpor("deploy", tmp_path / folder).code == 0
+    assert list(fake.functions) == [name]
+
+
+@pytest.mark.parametrize("folder", ["関数", "fn関数", "…"])
+def test_a_path_that_makes_no_name_is_wrong_use(torpor, fake, tmp_path, folder):
+    """Nobody would look for what is left of it: --name is asked for."""
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "app.py").write_text("def lambda_handler(e, c): ...\n")
+    ran = torpor("deploy", tmp_path / folder)
+    assert (ran.code, fake.calls) == (2, [])
+    assert "--name" in ran.err
 
 
 def test_a_handler_that_is_not_there_is_warned_about(torpor, echo_folder):

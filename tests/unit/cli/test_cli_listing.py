@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 
+import pytest
+
 LINES = b"".join(
     json.dumps(
         {"at_ms": 1_700_000_000_000 + n, "stream": "s", "request_id": "r", "line": f"line {n}\x1b]0;t\x07"}
@@ -85,6 +87,16 @@ def test_rm_goes_on_after_a_name_that_is_not_there(torpor, fake):
     ran = torpor("rm", "alpha", "beta")
     assert (ran.code, fake.functions) == (4, {})
     assert "alpha" in ran.err
+
+
+@pytest.mark.parametrize("name", ["hello/url", "", "..", "ünï", "x" * 65])
+@pytest.mark.parametrize("command", ["rm", "describe", "logs"])
+def test_what_can_name_no_function_is_wrong_use(torpor, fake, command, name):
+    """It is told before anything is asked of the server, or removed."""
+    fake.add("beta")
+    ran = torpor(command, *(["beta"] if command == "rm" else []), name)
+    assert (ran.code, fake.calls) == (2, [])
+    assert "is not a function's name" in ran.err
 
 
 def test_logs_prints_time_and_line(torpor, fake):

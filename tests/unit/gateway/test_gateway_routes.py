@@ -95,6 +95,18 @@ async def test_nothing_else_is_there(gateway, request_, call, bearer):
         assert "/favicon.ico" in reply.json["message"]
 
 
+@pytest.mark.parametrize("path", ["/_torpor/functions/hello%2Furl", "/_torpor/functions%2fhello"])
+async def test_an_encoded_slash_names_nothing(make_gateway, request_, call, bearer, path):
+    """What decodes to another path is not taken for it: removing `hello/url` must not close the URL of `hello`."""
+
+    async def own(_scope, _receive, _send):
+        raise AssertionError("the request went on")
+
+    reply = await call(make_gateway(own=own), request_("DELETE", path, headers=[bearer]))
+    assert (reply.status, reply.json["error"]["code"]) == (404, "NotFound")
+    assert path in reply.json["error"]["message"]
+
+
 @pytest.mark.parametrize("host", [None, "evil.example", "evil.example:7070"])
 @pytest.mark.parametrize("path", ["/_torpor/health", "/fn/hello/", INVOKE])
 async def test_a_rebound_name_reaches_nothing(make_gateway, directory, request_, call, host, path):

@@ -108,7 +108,8 @@ def prepared(path: Path, given: dict[str, Any], env: list[str]) -> tuple[str, di
     table = table.model_copy(update={**changes, "environment": {**table.environment, **_variables(env)}})
     name = table.name or source.default_name
     if not name:
-        raise WrongUse(f"no name can be made from {path}: give one with --name")
+        raise WrongUse(f"no name can be made from {path}: give one with --name, of letters, digits, - and _")
+    function_path(name)  # a name that cannot be one is told before anything is packed
     handler = table.handler or find_handler(source)
     if warning := check_handler(source, handler):
         output.say(f"warning: {warning}")

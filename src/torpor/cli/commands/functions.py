@@ -72,9 +72,9 @@ def remove(
     """Remove functions. What they alone used is freed by `torpor gc`."""
     client = connect(context, url, data)
     removed = []
-    for name in names:
+    for name, path in [(name, function_path(name)) for name in names]:
         try:
-            client.call("DELETE", function_path(name))
+            client.call("DELETE", path)
         except Refused as refusal:  # the others are to go all the same
             output.complain(refusal.message, code=refusal.code, as_json=as_json)
             continue

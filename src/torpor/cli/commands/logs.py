@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from torpor.cli import flags, output
-from torpor.cli.connect import connect, segment
+from torpor.cli.connect import connect, function_path
 from torpor.cli.failures import Unreachable
 from torpor.cli.since import moment
 
@@ -40,7 +40,7 @@ def logs(
     client = connect(context, url, data)
     since_ms = None if since is None else int(moment(since, now=time.time()) * 1000)
     query = {"since_ms": since_ms, "request": request, "limit": limit, "follow": int(follow)}
-    for line in client.lines(f"/_torpor/logs/{segment(name)}", query=query):
+    for line in client.lines(function_path(name, below="logs"), query=query):
         output.result(line.decode().rstrip("\n") if as_json else _shown(json.loads(line)))
         if follow:
             sys.stdout.flush()
