@@ -6,8 +6,8 @@ import asyncio
 import base64
 import os
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from torpor.core.arn import is_function_name
-from torpor.core.errors import InvalidBundle, InvalidValue, RequestTooLarge
+from torpor.core.errors import InvalidBundle, InvalidValue, PlatformFault, RequestTooLarge
 from torpor.core.function import Function, FunctionConfig
 from torpor.gateway.asgi import BodyTooSlow, Disconnected
 
@@ -59,14 +59,16 @@ class Uploads:
 
     @asynccontextmanager
     async def receive(self, request: Request) -> AsyncIterator[Path]:
-        """The request's body as a file, which is gone afterwards. Raises RequestTooLarge, InvalidBundle."""
+        """The request's body as a file, gone afterwards. Raises RequestTooLarge, InvalidBundle, PlatformFault."""
         declared = request.headers.get("content-length", "")
         if declared.isdigit() and int(declared) > self._limit:
             raise self._too_large()
-        descriptor, name = tempfile.mkstemp(prefix="upload-", suffix=".zip", dir=self._spool)
+        with _storing():
+            descriptor, name = tempfile.mkstemp(prefix="upload-", suffix=".zip", dir=self._spool)
         try:
             try:
-                size = await self._copy(request, descriptor)
+                with _storing():
+                    size = await self._copy(request, descriptor)
             finally:
                 os.close(descriptor)
             if not size:
@@ -103,6 +105,15 @@ class Uploads:
 
     def _too_large(self) -> RequestTooLarge:
         return RequestTooLarge(f"Archives may have at most {self._limit} bytes.")
+
+
+@contextmanager
+def _storing() -> Iterator[None]:
+    """A disk that is full or broken is said so, and not taken for a failure of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise PlatformFault(f"The archive could not be stored: {error.strerror or error}.") from error
 
 
 def _decoded(header: str) -> dict[str, Any]:

@@ -4,7 +4,9 @@
 
 import asyncio
 import base64
+import errno
 import json
+import os
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -270,6 +272,23 @@ async def test_an_archive_beyond_the_limit_is_refused(ask, call, request_, inter
     )
     assert (reply.status, reply.json["error"]["code"]) == (413, "RequestTooLargeException")
     assert not list(interface._uploads._spool.iterdir())
+    assert not world.put_archives
+
+
+async def test_a_full_disk_is_said_so(ask, world, monkeypatch, tmp_path):
+    """What cannot be received for want of room, or of the folder, is no failure of unknown kind."""
+
+    def full(_descriptor, _data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    reply = await ask("PUT", "/_torpor/functions/hello", headers=[config_header(handler="a.b")], body=b"PK")
+    assert reply.status == 500
+    assert reply.json["error"]["message"] == "The archive could not be stored: No space left on device."
+    monkeypatch.undo()
+    (tmp_path / "spool").rmdir()
+    reply = await ask("PUT", "/_torpor/functions/hello", headers=[config_header(handler="a.b")], body=b"PK")
+    assert "No such file or directory" in reply.json["error"]["message"]
     assert not world.put_archives
 
 
