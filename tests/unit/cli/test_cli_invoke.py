@@ -57,6 +57,17 @@ def test_refuses_an_event_that_is_not_json(torpor, fake):
     assert fake.calls == []
 
 
+@pytest.mark.parametrize("event", ["[" * 100_000 + "]" * 100_000, "1" * 5000], ids=["deep", "long"])
+def test_json_that_is_too_much_for_the_client_is_the_servers_to_judge(torpor, fake, tmp_path, event):
+    """An event may be deeper, or have more digits, than this Python reads; so may an answer."""
+    fake.add("echo")
+    (tmp_path / "event.json").write_text(event)
+    for more in ((), ("--json",), ("--http", "POST", "/"), ("--http", "POST", "/", "--json")):
+        ran = torpor("invoke", "echo", "-d", f"@{tmp_path / 'event.json'}", *more)
+        assert ran.code == 0, ran.err
+        assert event in ran.out
+
+
 def test_refuses_an_event_file_that_is_not_there(torpor):
     """A missing @FILE is wrong use, named."""
     ran = torpor("invoke", "echo", "-d", "@/nowhere/event.json")

@@ -151,10 +151,12 @@ def _event(payload: str | None) -> bytes:
     event = _bytes(payload) if payload is not None else b"{}"
     try:
         json.loads(event)
-    except ValueError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise WrongUse(
             f"the event is not JSON ({error}): a text is written '\"text\"', a file @FILE, standard input -"
         ) from None
+    except (ValueError, RecursionError):
+        pass  # JSON that is too much for us, in depth or in digits, is the server's to judge
     return event
 
 
@@ -179,7 +181,7 @@ def _header(text: str) -> tuple[str, str]:
 def _content_type(body: bytes) -> str:
     try:
         json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     else:
         return "application/json"
@@ -193,7 +195,7 @@ def _content_type(body: bytes) -> str:
 def _json_or_text(body: bytes) -> Any:
     try:
         return json.loads(body) if body else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return body.decode(errors="replace")
 
 
