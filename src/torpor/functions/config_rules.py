@@ -77,6 +77,8 @@ class ConfigRules:
         self._check_sizes(config)
         self._check_variables(config.variables)
         _check_tags(config.tags)
+        if config.isolation is not Isolation.SANDBOX:
+            raise InvalidValue(f"isolation {config.isolation.value!r} is not available yet: leave it out.")
         for entry in config.reach:
             _check_reach(entry, config.reach)
         for entry in config.permissions:
