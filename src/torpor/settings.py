@@ -141,10 +141,12 @@ def _variables(environ: Mapping[str, str]) -> dict[str, Any]:
 def _file(path: Path, *, required: bool) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a data folder that is none is told by who opens it
         if required:
             raise SettingsInvalid(f"TORPOR_SETTINGS names {path}, and there is no such file.") from None
         return {}
+    except OSError as error:
+        raise SettingsInvalid(f"{path} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsInvalid(f"{path} is not valid TOML: {error}") from None
 

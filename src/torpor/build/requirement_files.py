@@ -72,6 +72,8 @@ def read_requirements_file(code: Path, name: str, *, source_builds: bool, indexe
 
 def one_requirement(code: Path, line: str, *, where: str, source_builds: bool) -> str:
     """One requirement as the resolver may see it. Raises BuildFailed with what is not allowed about it."""
+    if not line.strip():
+        raise BuildFailed(f"{where}: an empty text is not a requirement.")
     if _is_path(line):
         return _bundled(code, line, where, source_builds=source_builds)
     if "://" in line.split(maxsplit=1)[0]:

@@ -214,3 +214,10 @@ def test_files_that_include_each_other_without_end_are_refused(read):
         "b",
         "a",
     )
+
+
+@pytest.mark.parametrize("text", ["", " ", "\\t"])
+def test_an_empty_requirement_is_told(read, text):
+    """A list of dependencies with nothing in one of its places is the function's mistake, said in words."""
+    with pytest.raises(BuildFailed, match=r"pyproject\.toml: an empty text is not a requirement"):
+        read({"pyproject.toml": f'[project]\nname = "x"\ndependencies = ["{text}"]\n'})

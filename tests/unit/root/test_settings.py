@@ -52,6 +52,15 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
         server_settings({"data": tmp_path}, {})
 
 
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """A folder in the file's place is told; a data folder that is a file is left to who opens it."""
+    (tmp_path / "settings.toml").mkdir()
+    with pytest.raises(SettingsInvalid, match=r"settings\.toml cannot be read: Is a directory"):
+        server_settings({"data": tmp_path}, {})
+    (tmp_path / "file").touch()
+    assert server_settings({"data": tmp_path / "file"}, {}).data == tmp_path / "file"
+
+
 def test_the_client_reads_where_the_server_is() -> None:
     """The command line's own variables need no server settings."""
     settings = client_settings({"TORPOR_URL": "http://h:1", "TORPOR_TOKEN": "t", "TORPOR_DATA": "/d"})
