@@ -93,14 +93,21 @@ class PlainProcess:
         self._link_mounts(spec)
         self.listeners = tuple(_listen() for _ in spec.doors)
         argv = [self._translate(word, spec) for word in spec.argv]
-        self._process = await asyncio.create_subprocess_exec(
+        spawn = asyncio.ensure_future(asyncio.create_subprocess_exec(
             sys.executable, "-I", "-S", "-c", _MOVE, str(self._guest_end.fileno()), *argv,
             env={name: self._translate(value, spec) for name, value in spec.env.items()},
             cwd=self._translate(spec.cwd, spec),
             stdin=asyncio.subprocess.DEVNULL, stdout=self._guest_output, stderr=self._guest_output,
             pass_fds=(self._guest_end.fileno(),), start_new_session=True,
-        )  # fmt: skip
-        self._exit = asyncio.create_task(self._reap(self._process))
+        ))  # fmt: skip
+        try:
+            self._process = await asyncio.shield(spawn)
+        except asyncio.CancelledError:  # it is started all the same: take it over, so that it can be ended
+            self._process = await spawn
+            raise
+        finally:
+            if self._process is not None:
+                self._exit = asyncio.create_task(self._reap(self._process))
         self._close_guest_ends()
 
     def _link_mounts(self, spec: LaunchSpec) -> None:
