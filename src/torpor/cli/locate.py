@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,14 +38,14 @@ class Server:
 def find_server(options: ClientOptions, *, url: str | None = None, data: Path | None = None) -> Server:
     """The server that flags, the environment or the data folder name, in this order.
 
-    The data folder's key goes to no address but the one its own server recorded, unless the folder was named with
-    `data` beside the address: a token sent to a stranger is a token lost.
+    The data folder's key goes to no address but the one its own server recorded, while that server runs, unless the
+    folder was named with `data` beside the address: a token sent to a stranger is a token lost.
     Raises WrongUse for an address that is none, and Unreachable where nothing says where the server is.
     """
     folder = data or options.data_dir
     if options.token:
         options = replace(options, token=options.token.strip())  # tokens come from files, and those end in a newline
-    record = read_json(folder / "server.json")
+    record = read_json(folder / "server.json") if _is_held(folder) else None
     recorded = str(record["url"]).rstrip("/") if record and record.get("url") else None
     address = url or (None if data else options.url)
     if address is None:
@@ -51,8 +53,11 @@ def find_server(options: ClientOptions, *, url: str | None = None, data: Path | 
             raise Unreachable(no_server(folder), code="NoServer")
         return _with_key(recorded, options, folder)
     address = checked_url(address)
-    if (data is not None and url is not None) or _same(address, recorded):
+    if data is not None and url is not None:
         return _with_key(address, options, folder)
+    if recorded is not None and _same(address, recorded):
+        # As recorded: where `localhost` was written, ::1 is tried first, and may be somebody else's.
+        return _with_key(recorded, options, folder)
     return Server(url=address, token=options.token, data_dir=folder)
 
 
@@ -61,6 +66,21 @@ def no_server(folder: Path) -> str:
         f"no server is running on the data folder {folder}: start one with `torpor up`, "
         "or say where it is with --url, --data or TORPOR_URL"
     )
+
+
+def _is_held(folder: Path) -> bool:
+    """Whether a server holds the folder's lock. The record of a killed one stays, and its port may be a stranger's."""
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return True  # without a lock to look at, the record is all there is
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # a server that starts at this moment tries again
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -101,9 +121,7 @@ def _key(plain: dict[str, Any], path: Path) -> Key:
     return Key(**{name: str(plain[name]) for name in Key.__dataclass_fields__})
 
 
-def _same(address: str, recorded: str | None) -> bool:
-    if recorded is None:
-        return False
+def _same(address: str, recorded: str) -> bool:
     ours, theirs = urlsplit(address), urlsplit(recorded)
     hosts = {ours.hostname, theirs.hostname}
     return ours.scheme == theirs.scheme and ours.port == theirs.port and (len(hosts) == 1 or hosts <= _LOOPBACK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -48,6 +49,23 @@ def test_the_key_is_not_sent_to_strangers(folder):
     assert find_server(options(folder), url="http://127.0.0.1:9999").token is None
     assert find_server(options(folder), url="http://localhost:7070").token == "T"
     assert find_server(options(folder), url="https://proxy", data=folder).token == "T"
+
+
+def test_another_spelling_of_loopback_leads_to_the_recorded_address(folder):
+    """`localhost` is ::1 first, where another user may listen on the same port: the key must not go there."""
+    for spelling in ("localhost", "LOCALHOST", "[::1]"):
+        assert find_server(options(folder, url=f"http://{spelling}:7070")).url == "http://127.0.0.1:7070"
+
+
+def test_the_key_is_not_sent_to_whoever_took_a_killed_servers_port(folder):
+    """A record counts while its server holds the folder's lock."""
+    with (folder / "lock").open("wb") as lock:
+        with pytest.raises(Unreachable, match="no server is running"):
+            find_server(options(folder))
+        assert find_server(options(folder), url="http://127.0.0.1:7070").token is None
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert find_server(options(folder)).token == "T"
+        assert find_server(options(folder), url="http://127.0.0.1:7070").token == "T"
 
 
 def test_the_environments_token_wins(folder):
