@@ -47,6 +47,11 @@ class Job:
     def request_id(self) -> str:
         return self.invocation.request_id
 
+    @property
+    def answered(self) -> bool:
+        """Whether there is an outcome, taken or not."""
+        return self.future.done() and not self.future.cancelled() and self.future.exception() is None
+
     def stop_waiting(self) -> None:
         """It found an instance, or never will."""
         if self.patience is not None:

@@ -105,6 +105,8 @@ class Node:
         try:
             return await job.future
         except asyncio.CancelledError:
+            if job.answered:  # in the very moment in which its caller left
+                self._host.abandoned(job.future.result())
             pool.drop(job)
             raise
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from torpor.core.errors import NotSupported, PlatformFault, StartFailed
-from torpor.core.invocation import Result
+from torpor.core.invocation import Invocation, Result
 from torpor.runtime.spec import Exit
 from torpor.wire.frames import Kind
 
@@ -199,3 +199,19 @@ def test_whatever_a_guest_says_the_call_is_answered_and_everything_closed(make_s
     started = time.monotonic()
     asyncio.run(once())
     assert time.monotonic() - started < 5
+
+
+async def test_an_outcome_that_meets_its_leaving_caller_is_not_lost(stage):
+    """Cancelled in the moment of the answer, an invocation is still billed."""
+    stage.open(echo)
+    await stage.call()
+    lost = []
+    stage.node._host.abandoned = lost.append
+    call = asyncio.ensure_future(stage.node.invoke(stage.revision, Invocation(payload=b"{}")))
+    await asyncio.sleep(0)
+    (pool,) = stage.node._pools.values()
+    answer = pool.on_outcome
+    pool.on_outcome = lambda *told: (answer(*told), call.cancel())
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert [one.payload for one in lost] == [b'"echo"']
