@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,15 +22,6 @@ from torpor.store.function_table import FunctionRecord, Serving
 
 _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
-_LINGER_S = 120.0  # beyond its timeout, what an invocation of a retired revision may still wait and start for
-
-
-@dataclass(frozen=True, slots=True)
-class Retired:
-    """What instances may still run for a while; `until` on the monotonic clock."""
-
-    serving: Serving
-    until: float
 
 
 class Deployer:
@@ -49,7 +38,6 @@ class Deployer:
         revisions: Revisions,
         rules: ConfigRules,
         builds: int = 2,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalog = catalog
         self._bundles = bundles
@@ -59,11 +47,10 @@ class Deployer:
         self._revisions = revisions
         self._rules = rules
         self._slots = asyncio.Semaphore(builds)
-        self._clock = clock
         self._builds: dict[str, asyncio.Task[None]] = {}
         self._commits: set[asyncio.Task[Any]] = set()
         self._retiring: set[asyncio.Task[None]] = set()
-        self._retired: list[Retired] = []
+        self._retired: dict[str, Serving] = {}  # by their revisions' keys; some may have ended since
         self._closed = False
         self.code_gate = Gate()  # shared between a bundle's `add` and the catalog
         self.environment_gate = Gate()  # shared between an environment's `ensure` and the catalog
@@ -141,10 +128,10 @@ class Deployer:
         return len(unsettled)
 
     def retired(self) -> tuple[Serving, ...]:
-        """What instances of replaced or deleted functions may still be running."""
-        now = self._clock()
-        self._retired = [entry for entry in self._retired if entry.until > now]
-        return tuple(entry.serving for entry in self._retired)
+        """What instances of replaced or deleted functions are still running, or starting for those who wait."""
+        running = self._node.running()
+        self._retired = {key: serving for key, serving in self._retired.items() if key in running}
+        return tuple(self._retired.values())
 
     async def close(self) -> None:
         """Stop all builds; the next server resumes them. No change may be asked for any more."""
@@ -253,8 +240,10 @@ class Deployer:
             self._retire(old.serving)
 
     def _retire(self, serving: Serving) -> None:
-        self._retired.append(Retired(serving, self._clock() + serving.config.timeout_s + _LINGER_S))
-        task = asyncio.create_task(self._node.retire(key_of(serving)), name=f"retire-{serving.config.name}")
+        self.retired()  # forget those that have ended, so that updates without end keep no list without end
+        key = key_of(serving)
+        self._retired[key] = serving
+        task = asyncio.create_task(self._node.retire(key), name=f"retire-{serving.config.name}")
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
         task.add_done_callback(partial(_report_crash, "deploy.retire_failed"))

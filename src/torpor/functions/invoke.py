@@ -5,7 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from torpor.core.arn import LATEST, FunctionRef
-from torpor.core.errors import AccessDenied, FunctionNotFound, InvalidRequestContent, NotInvocable, RequestTooLarge
+from torpor.core.errors import (
+    AccessDenied,
+    FunctionNotFound,
+    InvalidRequestContent,
+    NotInvocable,
+    RequestTooLarge,
+    ResourceNotFound,
+)
 from torpor.core.function import FunctionUrl, State
 from torpor.core.identity import Kind, Principal
 from torpor.core.invocation import Invocation, Outcome, new_trace_id
@@ -50,7 +57,12 @@ class Invoker:
         record, serving = self._admit(ref, principal)
         event = self._event(payload)
         while (revision := self._revisions.made(record)) is None:
-            await self._revisions.make(record, serving)
+            try:
+                await self._revisions.make(record, serving)
+            except ResourceNotFound:
+                if self._catalog.find(ref.name) is record:
+                    raise
+                # else it was replaced and collected while it was being unpacked
             record, serving = self._admit(ref, principal)  # meanwhile it may have been changed, or deleted
         outcome = await self._node.invoke(
             revision,

@@ -49,6 +49,10 @@ class Runner(Protocol):
 
     async def retire(self, revision_key: str) -> None: ...
 
+    def running(self) -> frozenset[str]:
+        """Keys of the revisions that have instances or waiting invocations, retired ones included."""
+        ...
+
 
 class UsageBook(Protocol):
     """The ledger. `record` returns at once; `summary` blocks on the database."""

@@ -117,6 +117,10 @@ class Node:
             self._retiring.add(pool)
             pool.retire()
 
+    def running(self) -> frozenset[str]:
+        """Keys of the revisions that have instances or waiting invocations, retired ones included."""
+        return frozenset(pool.revision.key for pool in self._all_pools())
+
     def modules(self, revision_key: str) -> tuple[str, ...]:
         """What initialisation imported from interpreter and environment, in order; empty before anyone was ready."""
         pool = self._pools.get(revision_key)

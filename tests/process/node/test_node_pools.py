@@ -133,8 +133,10 @@ async def test_a_retired_revision_finishes_and_ends(bench):
     running = asyncio.create_task(bench.call(node, revision, 0.3))
     await bench.until(lambda: node.statistics().pools[0].busy == 1)
     await node.retire(revision.key)
+    assert node.running() == {revision.key}  # so its code is still in use
     assert (await running).function_error is None
     await bench.until(lambda: node.statistics().pools == ())
+    assert not node.running()
     await node.retire("unknown")
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -109,6 +109,7 @@ class FakeNode:
     def __init__(self) -> None:
         self.calls = []
         self.retired: list[str] = []
+        self.lingering: set[str] = set()  # keys of revisions that still run something
         self.error: Exception | None = None
 
     async def invoke(self, revision, invocation) -> Outcome:
@@ -121,6 +122,9 @@ class FakeNode:
 
     async def retire(self, revision_key: str) -> None:
         self.retired.append(revision_key)
+
+    def running(self) -> frozenset[str]:
+        return frozenset(self.lingering)
 
 
 def make_usage(**changes) -> Usage:
@@ -152,7 +156,6 @@ class World:
     node: FakeNode
     ledger: Ledger
     logs: LogStore
-    now: list[float] = field(default_factory=lambda: [1000.0])
 
     def __post_init__(self) -> None:
         self.revisions = Revisions(self.bundles, HOME)
@@ -164,7 +167,6 @@ class World:
             logs=self.logs,
             revisions=self.revisions,
             rules=ConfigRules(),
-            clock=lambda: self.now[0],
         )
         self.invoker = Invoker(self.catalog, self.revisions, self.node, self.ledger)
         self.urls = Urls(self.catalog)
@@ -184,9 +186,7 @@ class World:
         """The same data folder under a new server, whose predecessor was stopped."""
         await self.deployer.close()
         catalog = await Catalog.open(self.database, HOME)
-        fresh = World(
-            self.database, catalog, self.bundles, FakeEnvironments(), FakeNode(), self.ledger, self.logs, self.now
-        )
+        fresh = World(self.database, catalog, self.bundles, FakeEnvironments(), FakeNode(), self.ledger, self.logs)
         fresh.deployer.resume()
         return fresh
 

@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
-from torpor.core.errors import Conflict
+from torpor.core.arn import FunctionRef
+from torpor.core.errors import Conflict, ResourceNotFound
+from torpor.functions.revisions import key_of
 
 
 async def test_only_what_nothing_refers_to_is_removed(world):
@@ -12,7 +14,6 @@ async def test_only_what_nothing_refers_to_is_removed(world):
     await world.deployed("a", b"1")
     await world.deployed("b", b"2")
     await world.deployer.delete("b")
-    world.now[0] += 10_000  # long after b's last instance
     collected = await world.collector.gc()
     assert (collected.bundles.count, collected.environments.count) == (1, 1)
     assert world.bundles.kept == {world.catalog.get("a").bundle.digest}
@@ -28,16 +29,43 @@ async def test_only_what_nothing_refers_to_is_removed(world):
 
 async def test_what_retired_instances_may_still_run_stays(world):
     """Old code stays while an invocation of it may still run, and goes afterwards."""
-    old = await world.deployed(archive=b"old", timeout_s=30)
+    old = await world.deployed(archive=b"old")
+    world.node.lingering.add(key_of(world.catalog.record("echo").serving))
     await world.deployer.update_code("echo", b"new")
     await world.deployer.wait_settled("echo")
     await world.collector.gc()
     assert old.bundle.digest in world.bundles.kept
     assert old.environment.digest in world.environments.kept
-    world.now[0] += 1000
+    world.node.lingering.clear()
     await world.collector.gc()
     assert old.bundle.digest not in world.bundles.kept
     assert old.environment.digest not in world.environments.kept
+
+
+async def test_an_invocation_whose_code_was_collected_meanwhile_runs_what_came_after(world, owner):
+    """Code that goes while the first invocation still unpacks it has been replaced: the invocation takes the new."""
+    await world.deployed(archive=b"old")
+    extract = world.bundles.extract
+
+    async def slow(bundle):
+        world.bundles.extract = extract
+        await world.deployer.update_code("echo", b"new")
+        await world.deployer.wait_settled("echo")
+        await world.collector.gc()
+        raise ResourceNotFound(f"The code {bundle.digest} is not stored here any more.")
+
+    world.bundles.extract = slow
+    outcome = await world.invoker.invoke(FunctionRef("echo"), b"1", principal=owner, request_id="r")
+    assert outcome.payload == b"1"
+    assert world.node.calls[-1][0].bundle == world.catalog.get("echo").bundle
+    world.revisions.forget("echo")
+    world.bundles.extract = _lost
+    with pytest.raises(ResourceNotFound):  # nothing came after: it is really gone
+        await world.invoker.invoke(FunctionRef("echo"), b"1", principal=owner, request_id="r")
+
+
+async def _lost(bundle):
+    raise ResourceNotFound(f"The code {bundle.digest} is not stored here any more.")
 
 
 async def test_what_serves_during_an_update_stays(world):
@@ -46,7 +74,6 @@ async def test_what_serves_during_an_update_stays(world):
     world.environments.error = OSError("no")
     await world.deployer.update_code("echo", b"new")
     await world.deployer.wait_settled("echo")
-    world.now[0] += 10_000
     await world.collector.gc()
     assert {old.bundle.digest, world.catalog.get("echo").bundle.digest} == world.bundles.kept
     assert old.environment.digest in world.environments.kept
