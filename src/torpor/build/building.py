@@ -9,7 +9,7 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from torpor.build.commands import Completed, Run, RunSandboxed
@@ -50,6 +50,10 @@ class Places:
         return sorted(found | {path.name[1:-5] for path in self.envs.glob(".*.lock")})
 
 
+class _Unreachable(BuildFailed):
+    """The resolver could not reach an index."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Build:
     """Builds for one bundle; with `run_sandboxed`, source packages too, and then everything happens in there."""
@@ -73,6 +77,11 @@ class Build:
         source = self.run_sandboxed is not None
         return request_key(self.needs.declared, self.interpreter, self.variables, source=source)
 
+    @cached_property
+    def question(self) -> str:
+        """The key without the operator's indexes."""
+        return request_key(self.needs.declared, self.interpreter, {}, source=self.run_sandboxed is not None)
+
     def digest(self, lock: str) -> str:
         """Names the environment. One built from source depends on more than its lock pins: what its builds fetched."""
         return digest_of([_FORMAT, lock, self.interpreter.facts, self.key if self.run_sandboxed else None])
@@ -82,9 +91,17 @@ class Build:
         known = await asyncio.to_thread(self.locks.get, self.key)
         if known is not None:
             return known
-        async with scratch(self.places.work) as folder:
-            lock = await self._resolve(folder)
-        await asyncio.to_thread(self.locks.put, self.key, lock, self.digest(lock))
+        try:
+            async with scratch(self.places.work) as folder:
+                lock = await self._resolve(folder)
+        except _Unreachable:
+            # Another network has other indexes configured, and maybe none that answers: what was installed from the
+            # last ones still serves. It is not remembered as the answer of these.
+            earlier = await asyncio.to_thread(self.locks.newest, self.question)
+            if earlier is None:
+                raise
+            return earlier
+        await asyncio.to_thread(partial(self.locks.put, self.key, lock, self.digest(lock), question=self.question))
         return lock
 
     async def environment(self, lock: str) -> Environment:
@@ -102,11 +119,13 @@ class Build:
         limits = constraints if self.needs.declared.constraints else None
         uv = self._uv(folder)
         done = await uv.compile(asked, limits, output, offline=False)
-        if done.returncode != 0 and not uv.tools.source_builds and _NETWORK.search(done.output):
+        unreachable = done.returncode != 0 and not uv.tools.source_builds and _NETWORK.search(done.output) is not None
+        if unreachable:
             # What was fetched before may do; if it does not, why the network failed is the better thing to say.
             again = await uv.compile(asked, limits, output, offline=True)
             done = again if again.returncode == 0 else done
-        require(done, f"The dependencies in {self.needs.source} could not be resolved")
+        fault = _Unreachable if unreachable else BuildFailed
+        require(done, f"The dependencies in {self.needs.source} could not be resolved", fault)
         return keep_hashes(await asyncio.to_thread(_read_lock, output), self.needs.declared)
 
     async def _build(self, digest: str, lock: str) -> None:

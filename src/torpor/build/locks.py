@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,10 @@ def digest_of(value: Any) -> str:
 
 
 class LockStore:
-    """Resolved locks by `request_key`, each with the digest of the environment made of it."""
+    """Resolved locks by `request_key`, each with the digest of the environment made of it.
+
+    A record also names its question, which is the request's key without the operator's indexes.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -50,8 +54,17 @@ class LockStore:
         except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
             return None  # what a damaged record said can be resolved again
 
-    def put(self, key: str, lock: str, environment: str) -> None:
-        record = {"lock": lock, "environment": environment}
+    def newest(self, question: str) -> str | None:
+        """The lock that this question was last answered by, whatever indexes were configured then."""
+        for path in sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
+            with suppress(json.JSONDecodeError, KeyError, TypeError):
+                record = json.loads(path.read_bytes())
+                if record["question"] == question:
+                    return str(record["lock"])
+        return None
+
+    def put(self, key: str, lock: str, environment: str, *, question: str) -> None:
+        record = {"lock": lock, "environment": environment, "question": question}
         write_durably(self._folder / f"{key}.json", json.dumps(record).encode())
 
     def sweep(self, keep: set[str]) -> Freed:

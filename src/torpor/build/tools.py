@@ -150,9 +150,9 @@ class Uv:
             raise BuildFailed(f"The build was stopped: it took more than {timeout_s:g} s.") from None
 
 
-def require(done: Completed, what: str) -> None:
-    """Raise BuildFailed with the end of what the command printed, unless it succeeded."""
+def require(done: Completed, what: str, fault: type[BuildFailed] = BuildFailed) -> None:
+    """Raise BuildFailed, or a kind of it, with the end of what the command printed, unless it succeeded."""
     if done.returncode < 0:
-        raise BuildFailed(f"{what}: stopped by signal {-done.returncode}.\n{last_lines(done.output)}")
+        raise fault(f"{what}: stopped by signal {-done.returncode}.\n{last_lines(done.output)}")
     if done.returncode != 0:
-        raise BuildFailed(f"{what}:\n{last_lines(done.output)}")
+        raise fault(f"{what}:\n{last_lines(done.output)}")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from torpor.build.bundles import Bundles
+from torpor.build.environments import Environments
+from torpor.build.options import BuildOptions
 from torpor.core.errors import BuildFailed, InterpreterMissing
 from torpor.core.limits import Limits
 
@@ -102,6 +104,21 @@ async def test_a_resolution_falls_back_on_the_cache_when_the_network_fails(make_
     assert (await environments.ensure(folder, runtime=RUNTIME, source_builds=False)).digest
     with pytest.raises(BuildFailed, match="Failed to fetch"):
         await environments.ensure(code(requirements__txt="gone\n"), runtime=RUNTIME, source_builds=False)
+
+
+async def test_without_a_network_other_indexes_keep_what_there_is(code, run, data, variables):
+    """Pip configured for another network, which is not there: what was installed by the old configuration serves on."""
+    closed = variables | {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_HTTP_RETRIES": "0"}
+    del closed["UV_NO_INDEX"], closed["UV_FIND_LINKS"]
+    there = Environments(data, run, BuildOptions(variables=variables))
+    elsewhere = Environments(data, run, BuildOptions(variables=closed))
+    folder = code(requirements__txt="tiny\n")
+    first = await there.ensure(folder, runtime=RUNTIME, source_builds=False)
+    kept = sorted((data / "locks").iterdir())
+    assert await elsewhere.ensure(folder, runtime=RUNTIME, source_builds=False) == first
+    assert sorted((data / "locks").iterdir()) == kept  # the new indexes are asked again when they answer
+    with pytest.raises(BuildFailed, match="could not be resolved"):
+        await elsewhere.ensure(code(requirements__txt="dep\n"), runtime=RUNTIME, source_builds=False)
 
 
 async def test_what_cannot_be_resolved_says_why(ensure, code, data):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import pytest
 
@@ -48,8 +49,8 @@ def test_the_same_question_has_the_same_key_and_another_has_another():
 def test_locks_are_remembered_until_their_environment_is_gone(tmp_path):
     """A stored lock is found again; a damaged record counts as none; a sweep keeps those of kept environments."""
     store = LockStore(tmp_path / "locks")
-    store.put("one", LOCK, "env-1")
-    store.put("two", "x", "env-2")
+    store.put("one", LOCK, "env-1", question="q")
+    store.put("two", "x", "env-2", question="r")
     (tmp_path / "locks/bad.json").write_text("{")
     (tmp_path / "locks/odd.json").write_text("[]")
     assert store.get("one") == LOCK
@@ -60,6 +61,18 @@ def test_locks_are_remembered_until_their_environment_is_gone(tmp_path):
     assert (store.get("one"), store.get("two")) == (LOCK, None)
     assert [path.name for path in (tmp_path / "locks").iterdir()] == ["one.json"]
     assert json.loads((tmp_path / "locks/one.json").read_text())["environment"] == "env-1"
+
+
+def test_the_newest_answer_to_a_question_is_found(tmp_path):
+    """Whatever else was configured then; damaged and older records, which name no question, are passed over."""
+    store = LockStore(tmp_path / "locks")
+    for age, (key, lock, question) in enumerate([("c", "other", "r"), ("b", "new", "q"), ("a", "old", "q")]):
+        store.put(key, lock, "env", question=question)
+        os.utime(tmp_path / f"locks/{key}.json", (1000 - age, 1000 - age))
+    (tmp_path / "locks/bad.json").write_text("{")
+    (tmp_path / "locks/odd.json").write_text('{"lock": "x", "environment": "env"}')
+    assert store.newest("q") == "new"
+    assert store.newest("s") is None
 
 
 def test_hashes_that_a_bundle_names_narrow_the_lock():
