@@ -29,7 +29,7 @@ from torpor.gateway.asgi import (
     request_of,
     send_response,
 )
-from torpor.gateway.auth import Authenticator, Certain
+from torpor.gateway.auth import Authenticator, Certain, verified
 from torpor.gateway.function_urls import PREFIX, FunctionUrls, Target, target_of_path
 from torpor.gateway.loans import Loan, Memory
 from torpor.gateway.origins import Hosts, function_of_host, hosts_of, is_cross_site
@@ -138,7 +138,7 @@ class Gateway:
             invokes = request.path.endswith("/invocations")
             limit = self._options.limits.sync_payload if invokes else self._options.upload
             body = await self._body(request, receive, loan, limit)
-            request = replace(request, body=body, principal=proof.verify(body))
+            request = replace(request, body=body, principal=await verified(proof, body))
         except AuthenticationFailed as error:
             if self._service_of(request) is None and not refusals.speaks_query(request):
                 return _nothing_here(request)
@@ -179,7 +179,7 @@ class Gateway:
             principal = proof.principal
         else:
             body = await self._body(request, receive, loan, self._options.upload)
-            principal = proof.verify(body)
+            principal = await verified(proof, body)
             receive = _replay(body, receive)
         if principal.kind is not Kind.OWNER:
             raise AccessDenied(f"{principal.arn or 'This caller'} is not this server's owner.")

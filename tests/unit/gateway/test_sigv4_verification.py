@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLR0917  - fixtures are parameters
 
+import threading
 from dataclasses import replace
 from urllib.parse import quote, urlencode
 
@@ -10,8 +11,8 @@ import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from torpor.core.identity import Kind
-from torpor.gateway.auth import Closed, authenticate
+from torpor.core.identity import Kind, Principal
+from torpor.gateway.auth import Closed, authenticate, verified
 from torpor.gateway.sigv4 import (
     AuthenticationFailed,
     IncompleteSignature,
@@ -236,3 +237,18 @@ def test_accepts_whatever_botocore_signs(keys, request_, signed, path, pairs, bo
         assert authenticate(Closed(keys), request, body).kind is Kind.OWNER
         with pytest.raises(AuthenticationFailed):
             authenticate(Closed(keys), replace(request, method="PATCH"), body)
+
+
+@pytest.mark.parametrize(("size", "aside"), [(10, False), (2 * 1024 * 1024, True)])
+async def test_a_large_body_is_hashed_aside(size, aside):
+    """Hashing an archive would hold up everyone else's requests."""
+
+    class Proof:
+        def verify(self, body):
+            self.size, self.thread = len(body), threading.current_thread()
+            return Principal(Kind.OWNER)
+
+    proof = Proof()
+    assert await verified(proof, b"x" * size) == Principal(Kind.OWNER)
+    assert proof.size == size
+    assert (proof.thread is not threading.current_thread()) is aside
