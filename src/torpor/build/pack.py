@@ -22,6 +22,8 @@ _NEVER_FOLDERS = {
     *(".git", ".hg", ".svn", ".venv", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox", ".nox"),
     *(".idea", ".ipynb_checkpoints"),
 }
+_KEPT_APART = ("key.json", "torpor.db")  # what a server's data folder holds: its key is for nobody's code
+_KEPT_APART = ("key.json", "torpor.db")  # what a server's data folder holds: its key is for nobody's code
 _NEVER_FILES = {IGNORE_FILE, ".DS_Store", ".gitignore"}
 _NEVER_SUFFIXES = (".pyc", ".pyo")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment a zip can name
@@ -88,6 +90,8 @@ def _complain(problem: OSError) -> None:
 
 def _skips_folder(rules: IgnoreRules, relative: Path, root: Path) -> bool:
     if relative.name in _NEVER_FOLDERS or (root / relative / "pyvenv.cfg").is_file():
+        return True
+    if all((root / relative / name).exists() for name in _KEPT_APART):
         return True
     return rules.ignores(relative.as_posix(), folder=True)
 

@@ -69,7 +69,7 @@ async def test_what_is_packed_can_be_stored(project, bundles):
 
 
 def test_what_never_belongs_is_left_out(project):
-    """Repositories, virtual environments and compiled files are skipped; .gitignore is not obeyed."""
+    """Repositories, virtual environments, compiled files and data folders are skipped; .gitignore is not obeyed."""
     root = project(
         {
             "app.py": "",
@@ -83,9 +83,13 @@ def test_what_never_belongs_is_left_out(project):
             "pkg/m.py": "",
             "old.pyc": "",
             ".env": "A=1",
+            ".torpor/key.json": "{}",
+            ".torpor/torpor.db": "",
+            ".torpor/code/abc/app.py": "",
+            "conf/key.json": "{}",
         }
     )
-    assert names(pack(root)) == [".env", "app.py", "model.bin", "pkg/m.py"]
+    assert names(pack(root)) == [".env", "app.py", "conf/key.json", "model.bin", "pkg/m.py"]
 
 
 def test_a_torporignore_leaves_out_more(project):
