@@ -199,6 +199,13 @@ def test_wrong_use_is_noticed_before_anything_is_sent(torpor, fake, project, tmp
     assert fake.calls == []
 
 
+def test_reach_that_opens_nothing_is_warned_about(torpor, project):
+    """A function that counts on the network learns of it when it is deployed."""
+    ran = torpor("deploy", project(app__py="def lambda_handler(e, c): ...\n", torpor__toml='reach = ["a.com:443"]\n'))
+    assert ran.code == 0
+    assert "opens nothing yet" in ran.err
+
+
 @pytest.mark.parametrize(("folder", "name"), [("Über uns", "Uber-uns"), ("ünï", "uni"), ("my.fn", "my-fn")])
 def test_the_default_name_is_the_paths_own_in_plain_letters(torpor, fake, tmp_path, folder, name):
     """Accents go, and what has no place in a name becomes a hyphen."""

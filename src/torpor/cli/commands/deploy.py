@@ -113,6 +113,8 @@ def prepared(path: Path, given: dict[str, Any], env: list[str]) -> tuple[str, di
     handler = table.handler or find_handler(source)
     if warning := check_handler(source, handler):
         output.say(f"warning: {warning}")
+    if table.reach:
+        output.say("warning: `reach` is checked and kept, and opens nothing yet: the function has no network")
     try:
         return name, _config(table, handler), pack(path)
     except (UserError, OSError) as error:
