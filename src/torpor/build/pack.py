@@ -23,7 +23,6 @@ _NEVER_FOLDERS = {
     *(".idea", ".ipynb_checkpoints"),
 }
 _KEPT_APART = ("key.json", "torpor.db")  # what a server's data folder holds: its key is for nobody's code
-_KEPT_APART = ("key.json", "torpor.db")  # what a server's data folder holds: its key is for nobody's code
 _NEVER_FILES = {IGNORE_FILE, ".DS_Store", ".gitignore"}
 _NEVER_SUFFIXES = (".pyc", ".pyo")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment a zip can name
