@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from torpor.core.errors import Conflict, InvalidValue, PreconditionFailed, TorporError
+from torpor.core.errors import Conflict, InvalidValue, PlatformFault, PreconditionFailed, TorporError
 from torpor.core.function import Bundle, Environment, Function, FunctionConfig, State
 from torpor.functions import lifecycle
 from torpor.functions.catalog import Catalog
@@ -38,6 +38,7 @@ class Deployer:
         revisions: Revisions,
         rules: ConfigRules,
         builds: int = 2,
+        retry_s: float = 2.0,
     ) -> None:
         self._catalog = catalog
         self._bundles = bundles
@@ -47,6 +48,7 @@ class Deployer:
         self._revisions = revisions
         self._rules = rules
         self._slots = asyncio.Semaphore(builds)
+        self._retry_s = retry_s
         self._builds: dict[str, asyncio.Task[None]] = {}
         self._commits: set[asyncio.Task[Any]] = set()
         self._retiring: set[asyncio.Task[None]] = set()
@@ -214,10 +216,18 @@ class Deployer:
             if self._superseded(record):
                 return
             _report_failure(record.name, error)
+            await self._record_failure(record, error)
+
+    async def _record_failure(self, record: FunctionRecord, error: Exception) -> None:
+        """Where the disk refuses even that it is asked again: a function must not be Pending for ever."""
+        while not self._superseded(record):
             try:
                 await self._catalog.replace(record, lifecycle.failed(record, error))
             except Conflict:
                 return  # superseded while that was written
+            except PlatformFault as refused:
+                _log.warning("a failure is not stored yet", action="deploy.unstored", reason=refused.message)
+                await asyncio.sleep(self._retry_s)
 
     async def _build_and_take_over(self, record: FunctionRecord) -> None:
         environment = record.function.environment

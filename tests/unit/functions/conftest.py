@@ -167,6 +167,7 @@ class World:
             logs=self.logs,
             revisions=self.revisions,
             rules=ConfigRules(),
+            retry_s=0.01,
         )
         self.invoker = Invoker(self.catalog, self.revisions, self.node, self.ledger)
         self.urls = Urls(self.catalog)

@@ -16,6 +16,8 @@ from torpor.core.errors import (
     PreconditionFailed,
 )
 from torpor.core.function import State, UpdateStatus
+from torpor.store.database import DatabaseFailed
+from torpor.store.function_table import FunctionTable
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:echo"
 
@@ -254,6 +256,27 @@ async def test_builds_are_bounded(world, config):
     states = {(await world.deployer.wait_settled(f"f{n}")).state for n in range(6)}
     assert states == {State.ACTIVE}
     assert world.environments.most == 2
+
+
+@pytest.mark.parametrize("build_fails", [True, False])
+async def test_a_build_that_ends_on_a_full_disk_is_not_pending_for_ever(world, config, monkeypatch, build_fails):
+    """What could not be stored is stored when the disk has room again; a success that was not is a failure."""
+    refusals, tried = 3, []
+    put = FunctionTable.put
+
+    def full(table, record):
+        tried.append(record)
+        if 1 < len(tried) <= 1 + refusals:
+            raise DatabaseFailed("the database refused: database or disk is full")
+        put(table, record)
+
+    monkeypatch.setattr(FunctionTable, "put", full)
+    world.environments.error = BuildFailed("no such package") if build_fails else None
+    await world.deployer.create(config(), b"zip")
+    function = await world.deployer.wait_settled("echo")
+    assert function.state is State.FAILED
+    assert ("no such package" if build_fails else "disk is full") in function.state_reason
+    assert len(tried) == 2 + refusals
 
 
 async def test_delete_removes_retires_and_stops_the_build(world, config):
