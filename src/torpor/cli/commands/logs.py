@@ -45,9 +45,7 @@ def logs(
         if follow:
             sys.stdout.flush()
     if follow:
-        raise Unreachable(
-            f"{client.server.url} ended the log: the server is stopping, or {name} was removed", code="LogEnded"
-        )
+        raise Unreachable(f"{client.server.url} ended the log: the server is stopping", code="LogEnded")
 
 
 def _shown(entry: dict[str, Any]) -> str:
