@@ -22,6 +22,7 @@ from torpor.gateway.asgi import BodyTooSlow, Disconnected
 
 ARCHIVE_BYTES = 4 * 1024**3
 _WRITE_BYTES = 1024 * 1024
+_PREFIX = "upload-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,14 @@ class Wanted:
 
 
 class Uploads:
-    """Reads deployments; archives lie below `spool` while they are taken in."""
+    """Reads deployments; archives lie in `spool` while they are taken in."""
 
     def __init__(self, spool: Path, *, limit: int = ARCHIVE_BYTES, patience_s: float = 60.0) -> None:
         self._spool = spool
         self._limit = limit
         self._patience_s = patience_s
+        for left in spool.glob(f"{_PREFIX}*"):  # by a server that was killed
+            left.unlink(missing_ok=True)
 
     def wanted(self, name: str, header: str, existing: Function | None) -> Wanted:
         """The configuration that `x-torpor-config` asks for: of an existing function, what it leaves out stays.
@@ -64,7 +67,7 @@ class Uploads:
         if declared.isdigit() and int(declared) > self._limit:
             raise self._too_large()
         with _storing():
-            descriptor, name = tempfile.mkstemp(prefix="upload-", suffix=".zip", dir=self._spool)
+            descriptor, name = tempfile.mkstemp(prefix=_PREFIX, suffix=".zip", dir=self._spool)
         try:
             try:
                 with _storing():

@@ -275,6 +275,14 @@ async def test_an_archive_beyond_the_limit_is_refused(ask, call, request_, inter
     assert not world.put_archives
 
 
+def test_what_a_killed_server_received_is_gone(tmp_path):
+    """Half an archive is nobody's; other files of the folder are not touched."""
+    (tmp_path / "upload-abc.zip").write_bytes(b"PK")
+    (tmp_path / "cgroups.json").write_bytes(b"{}")
+    Uploads(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["cgroups.json"]
+
+
 async def test_a_full_disk_is_said_so(ask, world, monkeypatch, tmp_path):
     """What cannot be received for want of room, or of the folder, is no failure of unknown kind."""
 
