@@ -148,13 +148,15 @@ def server(start_server: Callable[..., Server]) -> Server:
 
 
 def bundle(files: Mapping[str, str] | str) -> bytes:
-    """A zip of these files; a bare text is `app.py`."""
+    """A zip of these files, the same at any time; a bare text is `app.py`."""
     if isinstance(files, str):
         files = {"app.py": files}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in files.items():
-            archive.writestr(name, text)
+            entry = zipfile.ZipInfo(name)  # of 1980: with the clock's time, two of the same files may differ
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, text, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
