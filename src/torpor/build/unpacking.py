@@ -26,14 +26,7 @@ def unpack(archive: Path, into: Path, limits: Limits) -> None:
                 if len(opened.infolist()) != count:
                     raise InvalidBundle("The archive is damaged: it can be read in two ways. Make it again.")
                 _write(opened, plan(opened, size, limits), into)
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            NotImplementedError,
-            UnicodeDecodeError,
-            ValueError,
-        ) as problem:
+        except _DAMAGE as problem:
             raise InvalidBundle(f"The archive is damaged: {problem}. Make it again, and upload it whole.") from problem
 
 

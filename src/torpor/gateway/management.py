@@ -28,7 +28,6 @@ LONGEST_WAIT_S = 60.0
 LONGEST_PAGE = 1000
 LONGEST_LOG = 100_000
 _SMALL_BODY = 64 * 1024
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 

@@ -100,11 +100,6 @@ class Claim:
         return self.expires_s is not None
 
 
-def is_signed(request: HttpRequest) -> bool:
-    """Whether a request carries a signature, by header or by query."""
-    return request.header("authorization").startswith("AWS4-") or "X-Amz-Algorithm=" in request.query
-
-
 def read_claim(request: HttpRequest) -> Claim:
     """What the request claims. Raises MissingToken or IncompleteSignature, naming what is missing or malformed."""
     given = [value for name, value in request.headers if name == "authorization"]
