@@ -22,7 +22,8 @@ from torpor.core.errors import BuildFailed
 
 # Test suites that packages bring along are seldom imported, and take two fifths of the time.
 _UNCOMPILED = r"[/\\]tests?[/\\]"
-_CREDENTIAL_FREE_PLACES = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_FIND_LINKS", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
+_INDEXES = ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
+_BESIDE_INDEX = ("files", "packages")  # where a mirror keeps what the pages of its `simple` folder link to
 _WHEELS_ONLY = ("--only-binary", ":all:")
 _SYSTEM = (Path("/usr"), Path("/etc/ssl"))
 
@@ -96,11 +97,18 @@ def build_inputs(
     options: BuildOptions, interpreter: Interpreter, variables: Mapping[str, str], code: Path
 ) -> tuple[Path, ...]:
     """What a sandboxed build may read: uv, the interpreter, the bundle, local indexes and certificates."""
-    places = [place for name in _CREDENTIAL_FREE_PLACES for place in variables.get(name, "").replace(",", " ").split()]
-    found = [options.uv, Path(interpreter.prefix), code, *(path for place in places if (path := local_path(place)))]
+    indexes = _local(variables, *_INDEXES)
+    found = [options.uv, Path(interpreter.prefix), code, *_local(variables, "UV_FIND_LINKS"), *indexes]
+    found += [index.parent / name for index in indexes for name in _BESIDE_INDEX]
     found += [Path(variables[name]) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if variables.get(name)]
     shown = [path for path in found if path.exists() and not any(path.is_relative_to(system) for system in _SYSTEM)]
     return tuple(dict.fromkeys(shown))
+
+
+def _local(variables: Mapping[str, str], *names: str) -> list[Path]:
+    """The folders of this machine among the places that these variables list."""
+    places = [place for name in names for place in variables.get(name, "").replace(",", " ").split()]
+    return [path for place in places if (path := local_path(place)) is not None]
 
 
 @dataclass(slots=True)

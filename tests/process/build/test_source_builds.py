@@ -1,5 +1,7 @@
 """Source packages are built inside a sandbox, and what is built there can harm nothing outside it."""
 
+# ruff: noqa: PLR0917  - fixtures are parameters
+
 import json
 import os
 import stat
@@ -7,6 +9,8 @@ from functools import partial
 
 import pytest
 
+from torpor.build.environments import Environments
+from torpor.build.options import BuildOptions
 from torpor.core.errors import BuildFailed, NotSupported, StartFailed
 from torpor.runtime.launch import open_sandboxes
 from torpor.runtime.sandboxed_command import run_sandboxed
@@ -126,3 +130,27 @@ async def test_source_and_wheel_environments_are_kept_apart(ensure, environments
     wheelhouse.wheel("built", files={"built.py": "found = 'wheel'"})
     plain = await environments.ensure(code(requirements__txt="built\ndep\n"), runtime=runtime, source_builds=False)
     assert plain.digest != built.digest
+
+
+async def test_a_mirrors_files_beside_its_index_are_seen(
+    data, sandboxed, run, code, wheelhouse, variables, tmp_path, runtime, ask
+):
+    """The pages of a local mirror link to `../../files` or `../../packages`; nothing else of its folder is shown."""
+    mirror = tmp_path / "mirror"
+    for project, place in (("dep", "files"), ("tiny", "packages")):
+        (mirror / "simple" / project).mkdir(parents=True)
+        (mirror / place).mkdir()
+        wheel = next(wheelhouse.folder.glob(f"{project}-*.whl"))
+        wheel.rename(mirror / place / wheel.name)
+        page = f'<!DOCTYPE html><a href="../../{place}/{wheel.name}">{wheel.name}</a>'
+        (mirror / "simple" / project / "index.html").write_text(page)
+    (mirror / "secret").write_text("s")
+    asking = f"found['secret'] = os.path.exists({str(mirror / 'secret')!r})"
+    wheelhouse.source("built", backend=BACKEND.format(extra=asking, files="{}"))
+    indexed = {name: value for name, value in variables.items() if name != "UV_NO_INDEX"}
+    indexed["UV_DEFAULT_INDEX"] = (mirror / "simple").as_uri()
+    environments = Environments(data, run, BuildOptions(variables=indexed), sandboxed)
+    folder = code(requirements__txt="built\ntiny\n")
+    environment = await environments.ensure(folder, runtime=runtime, source_builds=True)
+    said = await ask(environment, "import built, tiny, dep; print(built.found, dep.version)")
+    assert said == '{"secret": false} 1.5'
