@@ -23,6 +23,7 @@ from torpor.core.function import Bundle
 from torpor.core.limits import MIB, Limits
 
 _STRAY = ".new-"
+_AT_ONCE = 2  # unpackings: each holds one of the few threads that everything else waits for, too
 _T = TypeVar("_T")
 
 
@@ -36,6 +37,7 @@ class Bundles:
         self._compiled = root / "compiled"  # which code is byte-compiled: see code.py
         self._limits = limits
         self._unpacking: SingleFlight[Path] = SingleFlight()
+        self._slots = asyncio.Semaphore(_AT_ONCE)
         for folder in (self._artifacts, self._code):
             make_folder(folder)
         self._lock = self._artifacts / ".lock"
@@ -45,14 +47,14 @@ class Bundles:
 
         Raises InvalidBundle with what is wrong, PlatformFault when it cannot be stored; then nothing of it is kept.
         """
-        async with locked(self._lock, shared=True):
+        async with self._slots, locked(self._lock, shared=True):
             return await _finished(lambda: self._add(archive))
 
     async def extract(self, bundle: Bundle) -> Path:
         """The folder with the bundle's code, unpacked again if it is not there. Raises ResourceNotFound."""
 
         async def unpacked() -> Path:
-            async with locked(self._lock, shared=True):
+            async with self._slots, locked(self._lock, shared=True):
                 return await _finished(lambda: self._extract(bundle))
 
         if self.code_dir(bundle).is_dir():

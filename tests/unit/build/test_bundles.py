@@ -5,11 +5,13 @@ import hashlib
 import os
 import random
 import stat
+import threading
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from torpor.build import bundles as bundles_module
 from torpor.build.bundles import Bundles
 from torpor.core.errors import InvalidBundle, PlatformFault, ResourceNotFound
 from torpor.core.function import Bundle
@@ -216,3 +218,27 @@ async def test_random_bytes_in_place_of_an_archive_are_refused_or_stored_whole(r
         with zipfile.ZipFile(bundles.archive(bundle)) as opened:
             assert opened.testzip() is None
     assert not list(root.rglob(".new-*"))
+
+
+async def test_many_at_once_leave_threads_for_everyone_else(bundles, archives, monkeypatch):
+    """However many archives come, only a few are unpacked at a time; all of them are in the end."""
+    running, most = 0, 0
+    lock, unpack = threading.Lock(), bundles_module.unpack
+
+    def counted(archive, into, limits):
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        try:
+            unpack(archive, into, limits)
+            quick.wait(0.02)
+        finally:
+            with lock:
+                running -= 1
+
+    quick = threading.Event()
+    monkeypatch.setattr(bundles_module, "unpack", counted)
+    added = await asyncio.gather(*(bundles.add(archives.of(("app.py", str(n)))) for n in range(6)))
+    assert most == 2
+    assert all(bundles.code_dir(bundle).is_dir() for bundle in added)
