@@ -122,9 +122,10 @@ class Environments:
         with locked_nowait(self._places.guard(digest)) as alone:
             if not alone:
                 return Freed()
-            freed = Freed(1, size_of(self._places.environment(digest)))
+            place = self._places.environment(digest)
+            freed = Freed(int(place.is_dir()), size_of(place))  # of a build that failed there is only the guard
             self._places.marker(digest).unlink(missing_ok=True)
             sync_file(self._places.envs)
-            remove_tree(self._places.environment(digest))
+            remove_tree(place)
             self._places.guard(digest).unlink(missing_ok=True)
         return freed

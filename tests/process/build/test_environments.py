@@ -263,6 +263,7 @@ async def test_a_sweep_removes_what_nothing_refers_to(environments, ensure, code
     kept = await ensure(code("one", requirements__txt="dep\n"))
     await ensure(code("two", requirements__txt="tiny\n"))
     (data / "envs/half/lib").mkdir(parents=True)
+    (data / f"envs/.{'f' * 64}.lock").touch()  # all that a failed build leaves: no environment
     (data / "build/stray").mkdir()
     assert environments.sweep({kept.digest}).count == 2
     left = {path.name for path in (data / "envs").iterdir()}
