@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from torpor.sandbox import landlock, libc, namespaces, ownership, rights, root, seccomp
@@ -25,25 +25,26 @@ READY, FAILED, ENDED = b"R", b"F", b"X"  # what init says on its report socket: 
 MAX_REASON = 4096
 STATUS = struct.Struct("<i")
 _SPEC, _REPORT, _OUTPUT, _CONTROL, _JOINS = 0, 1, 2, 3, 4  # places among the descriptors handed over
-_OOM_SCORE = 500
-_GATE = 16  # above every descriptor that a worker gets
-_ENTERED, _MAPPED = b"u", b"m"
+OOM_SCORE = 500
+GATE = 16  # above every descriptor that a worker gets
+ENTERED, MAPPED = b"u", b"m"
 
 Orders = dict[str, Any]
+Begin = Callable[[Orders, list[int], socket.socket, bytes], int]  # the process id of the worker to wait for
 
 
-def run(descriptors: list[int], code: bytes) -> NoReturn:
+def run(descriptors: list[int], code: bytes, inits: Mapping[str, Begin]) -> NoReturn:
     """Carry out the orders in the first descriptor, and never return."""
     report = socket.socket(fileno=descriptors[_REPORT])
     try:
         reset_signals()
         orders = json.loads(os.pread(descriptors[_SPEC], os.fstat(descriptors[_SPEC]).st_size, 0))
-        begin = _INITS[orders["kind"]]
+        begin = inits[orders["kind"]]
         worker = begin(orders, descriptors, report, code)
         close_others(keep=report.fileno())
         _reap(worker, report)
     except BaseException as error:
-        tell(report, FAILED + f"{type(error).__name__}: {error}".encode(errors="replace")[:MAX_REASON])
+        tell(report, FAILED + reason(error))
     os._exit(1)
 
 
@@ -57,6 +58,10 @@ def reset_signals() -> None:
 
 def close_others(keep: int) -> None:
     rights.close_from(0, keep=keep)
+
+
+def reason(error: BaseException) -> bytes:
+    return f"{type(error).__name__}: {error}".encode(errors="replace")[:MAX_REASON]
 
 
 def tell(report: socket.socket, message: bytes, descriptors: list[int] | None = None) -> None:
@@ -75,7 +80,7 @@ def _reap(worker: int, report: socket.socket) -> NoReturn:
 def _instance(orders: Orders, descriptors: list[int], report: socket.socket, code: bytes) -> int:
     for fd in descriptors[_JOINS:]:
         os.write(fd, b"0")
-    rights.prefer_as_victim(_OOM_SCORE)
+    rights.prefer_as_victim(OOM_SCORE)
     private_network = orders["network"] == "none"
     libc.unshare(NEWNS | NEWIPC | NEWUTS | NEWCGROUP | (NEWNET if private_network else 0))
     libc.sethostname("torpor")
@@ -84,10 +89,10 @@ def _instance(orders: Orders, descriptors: list[int], report: socket.socket, cod
     _root(orders)
     os.fchown(descriptors[_OUTPUT], orders["worker_id"], orders["worker_id"])  # or /dev/stdout would not open
     listeners = [namespaces.listen(address, port) for address, port in orders["doors"]]
-    worker, gate = _fork(lambda gate: _worker(orders, descriptors, gate, code))
-    _let_in(worker, gate, orders["worker_id"])
-    _renounce(orders)
-    _until_executed(gate)
+    worker, gate = fork(lambda gate: _worker(orders, descriptors, gate, code))
+    let_in(worker, gate, orders["worker_id"])
+    renounce(orders)
+    until_executed(gate)
     tell(report, READY, [listener.fileno() for listener in listeners])
     return worker
 
@@ -110,42 +115,41 @@ def _root(orders: Orders) -> None:
     root.seal(place)
 
 
-def _fork(child: Callable[[int], NoReturn]) -> tuple[int, int]:
+def fork(child: Callable[[int], NoReturn]) -> tuple[int, int]:
     """Start the worker; returns its process id and our end of the gate, by which it is told and tells why it failed."""
     ours, theirs = socket.socketpair()
-    gate = rights.above(theirs.fileno(), _GATE)
+    gate = rights.above(theirs.fileno(), GATE)
     theirs.close()
     pid = os.fork()
     if pid == 0:
         try:
             child(gate)
         except BaseException as error:
-            os.write(gate, f"{type(error).__name__}: {error}".encode(errors="replace")[:MAX_REASON])
+            os.write(gate, reason(error))
         os._exit(127)
     os.close(gate)
     return pid, ours.detach()
 
 
-def _let_in(worker: int, gate: int, outer_id: int) -> None:
-    """Give the worker's user namespace its one id, once the worker says that it is there."""
+def let_in(worker: int, gate: int, outer_id: int, joins: Sequence[int] = ()) -> None:
+    """Give the worker's user namespace its one id, once the worker says that it is there; move it into `joins` first."""
     said = os.read(gate, MAX_REASON)
-    if said != _ENTERED:
+    if said != ENTERED:
         raise OSError(said.decode(errors="replace") or "the worker ended before it was confined")
+    for fd in joins:
+        os.write(fd, b"%d" % worker)
     users, groups = [(root.USER_ID, outer_id, 1)], [(root.GROUP_ID, outer_id, 1)]
     namespaces.write_maps(worker, users, groups, deny_setgroups=False)
-    os.write(gate, _MAPPED)
+    os.write(gate, MAPPED)
 
 
-def _renounce(orders: Orders) -> None:
+def renounce(orders: Orders) -> None:
     """Init keeps no right either, and none who shares its user id may look into it."""
-    rights.close_capabilities()
-    rights.become(orders["init_id"], orders["init_id"], drop_groups=orders["own_groups"])
-    rights.drop_capabilities()
-    rights.no_new_privileges()
+    rights.renounce(orders["init_id"], orders["init_id"], drop_groups=orders["own_groups"])
     rights.forbid_dumping()
 
 
-def _until_executed(gate: int) -> None:
+def until_executed(gate: int) -> None:
     """The gate closes by the exec itself; anything said before is why there was none."""
     said = os.read(gate, MAX_REASON)
     if said:
@@ -155,14 +159,11 @@ def _until_executed(gate: int) -> None:
 def _worker(orders: Orders, descriptors: list[int], gate: int, code: bytes) -> NoReturn:
     os.setsid()
     libc.unshare(NEWUSER | NEWNS)
-    os.write(gate, _ENTERED)
-    if os.read(gate, 1) != _MAPPED:
+    os.write(gate, ENTERED)
+    if os.read(gate, 1) != MAPPED:
         raise OSError("init did not map the worker's ids")
-    rights.close_capabilities()
-    rights.become(root.USER_ID, root.GROUP_ID, drop_groups=orders["own_groups"])
     rights.new_session_keyring()
-    rights.drop_capabilities()
-    rights.no_new_privileges()
+    rights.renounce(root.USER_ID, root.GROUP_ID, drop_groups=orders["own_groups"])
     for name, value in orders["limits"].items():
         rights.limit(name, value)
     if orders["network"] == "host":
@@ -183,8 +184,8 @@ def _arrange(descriptors: list[int], gate: int) -> None:
 def _command(orders: Orders, descriptors: list[int], report: socket.socket, code: bytes) -> int:
     """A trusted command in the server's own view of files; it only dies with us."""
     del code
-    worker, gate = _fork(lambda gate: _trusted(orders, descriptors, gate))
-    _until_executed(gate)
+    worker, gate = fork(lambda gate: _trusted(orders, descriptors, gate))
+    until_executed(gate)
     tell(report, READY)
     return worker
 
@@ -206,4 +207,4 @@ def _reclaim(orders: Orders, descriptors: list[int], report: socket.socket, code
     os._exit(0)
 
 
-_INITS = {"instance": _instance, "command": _command, "reclaim": _reclaim}
+INITS: dict[str, Begin] = {"instance": _instance, "command": _command, "reclaim": _reclaim}

@@ -12,30 +12,18 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torpor
 from torpor.core.errors import NotSupported, StartFailed
-from torpor.runtime import sentinel
+from torpor.runtime import forker, sentinel
+from torpor.runtime.dispatch import Dispatch, Order
 from torpor.sandbox.ids import IdPlan
 
 _BACK_OFF_S = (0.0, 0.1, 0.5, 2.0, 5.0)
 _MAX_NEWS = 8192
 _SPAWN_S = 20
 _PROGRAM = "import sys; sys.path.insert(0, {path!r}); from torpor.runtime.{module} import main; main()"
-
-
-class Order(Protocol):
-    """Somebody who gave an order and hears what becomes of it."""
-
-    def started(self, handle: int) -> None:
-        """The init lives; `handle` is its pidfd, now the listener's own."""
-
-    def refused(self, reason: str) -> None:
-        """It was not started."""
-
-    def ended(self, status: int) -> None:
-        """Init and everything below it are gone; the wait status is init's own."""
 
 
 def bare_python(module: str, *words: str) -> list[str]:
@@ -49,11 +37,9 @@ class SentinelLink:
 
     def __init__(self, plan: IdPlan) -> None:
         self._plan = plan
-        self._orders: dict[int, Order] = {}
-        self._last = 0
-        self._server: socket.socket | None = None
+        # What is said beside news of orders is why it leaves; what follows from that, follows from its end.
+        self._dispatch = Dispatch("sentinel", started=self._started, other=lambda *_: None)
         self._handle = -1
-        self._outbox: list[tuple[bytes, list[int]]] = []
         self._failures = 0
         self._opening: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
@@ -72,11 +58,13 @@ class SentinelLink:
             raise
         finally:
             theirs.close()
-        self._server, self._handle = ours, handle
-        ours.setblocking(False)
-        loop = asyncio.get_running_loop()
-        loop.add_reader(ours.fileno(), self._hear)
-        loop.add_reader(handle, self._gone)
+        self._handle = handle
+        self._dispatch.connect(ours)
+        asyncio.get_running_loop().add_reader(handle, self._gone)
+
+    @property
+    def _server(self) -> socket.socket | None:
+        return self._dispatch.server
 
     def _spawn(self, ours: socket.socket, theirs: socket.socket) -> int:
         plan = self._plan
@@ -105,92 +93,33 @@ class SentinelLink:
                 ) from error
 
     def give(self, order: Order, descriptors: Sequence[int]) -> int:
-        """Order a start; `descriptors` are copied and stay the caller's. Returns the order's number.
+        """Order a start; see Dispatch.give. Raises StartFailed while there is no sentinel."""
+        return self._dispatch.give(order, descriptors)
 
-        Raises StartFailed while there is no sentinel.
+    def hand(self, sources: Sequence[str], receiver: int, letter: int) -> None:
+        """Have read-only copies of these host folders sent to `receiver`, with `letter`; whoever waits there is told of
+        failure, too. Raises StartFailed while there is no sentinel.
         """
-        if self._server is None:
-            raise StartFailed("the sentinel is being restarted; try again")
-        copies = _copies(descriptors)
-        self._last += 1
-        self._orders[self._last] = order
-        self._outbox.append((sentinel.ORDER.pack(self._last), copies))
-        self._flush()
-        return self._last
+        text = sentinel.HAND + json.dumps(list(sources)).encode()
+        if len(text) > forker.MAX_MESSAGE:
+            raise StartFailed("the paths of the function's folders are too long")
+        self._dispatch.post(text, [receiver, letter])
 
-    def _flush(self) -> None:
-        server = self._server
-        while self._outbox and server is not None:
-            message, descriptors = self._outbox[0]
-            try:
-                socket.send_fds(server, [message], descriptors)
-            except BlockingIOError:
-                asyncio.get_running_loop().add_writer(server.fileno(), self._flush)
-                return
-            except OSError as error:
-                self._orders.pop(sentinel.ORDER.unpack(message)[0]).refused(f"the sentinel was not reached: {error}")
-            self._outbox.pop(0)
-            _close_all(descriptors)
-        if server is not None:
-            asyncio.get_running_loop().remove_writer(server.fileno())
-
-    def _hear(self) -> None:
-        """Take in what the sentinel says, a bounded number of messages at a time."""
-        for _ in range(64):
-            if self._server is None:
-                return
-            try:
-                message, handles, _, _ = socket.recv_fds(self._server, _MAX_NEWS, 1)
-            except BlockingIOError:
-                return
-            except ConnectionResetError:
-                message, handles = b"", []
-            if not message:
-                # Its end comes before those of its children; _gone is called once all of them are gone.
-                asyncio.get_running_loop().remove_reader(self._server.fileno())
-                return
-            self._heed(message, handles)
-
-    def _heed(self, message: bytes, handles: list[int]) -> None:
-        what, number, detail = sentinel.NEWS.unpack_from(message)
-        if what == sentinel.STARTED and number in self._orders:
-            self._failures = 0
-            if handles:
-                self._orders[number].started(handles[0])
-            else:  # init leaves when it finds that nobody hears its report
-                self._orders.pop(number).refused("the server has too many open files to hold another instance")
-            return
-        _close_all(handles)
-        if what == sentinel.BROKEN:
-            return  # it says why it leaves; what follows from that, follows from its end
-        order = self._orders.pop(number, None)
-        if order is not None and what == sentinel.REFUSED:
-            order.refused(f"the sentinel could not fork: {os.strerror(detail)}")
-        elif order is not None:
-            order.ended(detail)
+    def _started(self) -> None:
+        self._failures = 0
 
     def _gone(self) -> None:
         """The sentinel is dead, and with it everything that ran below it."""
-        self._hear()
+        self._dispatch.hear()
         self._drop()
-        orders, self._orders = self._orders, {}
-        for order in orders.values():
-            order.ended(signal.SIGKILL)
+        self._dispatch.end_all()
         if not self._closing.is_set():
             self._opening = asyncio.get_running_loop().create_task(self._revive())
 
     def _drop(self) -> None:
-        loop = asyncio.get_running_loop()
-        if self._server is not None:
-            loop.remove_reader(self._server.fileno())
-            loop.remove_writer(self._server.fileno())
-            self._server.close()
-            self._server = None
-        for _, descriptors in self._outbox:
-            _close_all(descriptors)
-        self._outbox.clear()
+        self._dispatch.disconnect()
         if self._handle >= 0:
-            loop.remove_reader(self._handle)
+            asyncio.get_running_loop().remove_reader(self._handle)
             _bury(self._handle)
             self._handle = -1
 
@@ -222,22 +151,6 @@ class SentinelLink:
         self._gone()
 
 
-def _copies(descriptors: Sequence[int]) -> list[int]:
-    copies: list[int] = []
-    try:
-        for fd in descriptors:
-            copies.append(os.dup(fd))  # noqa: PERF401 -- those made are to be closed when the next one fails
-    except OSError as error:
-        _close_all(copies)
-        raise StartFailed(f"the server has too many open files: {error}") from error
-    return copies
-
-
-def _close_all(descriptors: Sequence[int]) -> None:
-    for fd in descriptors:
-        os.close(fd)
-
-
 def _await_sentinel(ours: socket.socket) -> int:
     """Wait until it serves; returns its pidfd. The process that made it and it itself speak in either order."""
     handle, serving = -1, False
@@ -256,7 +169,7 @@ def _await_sentinel(ours: socket.socket) -> int:
 
 def _is_serving(news: bytes) -> bool:
     if not news or news.startswith(sentinel.BROKEN):
-        raise OSError(news[sentinel.NEWS.size :].decode(errors="replace") or "it ended without a word")
+        raise OSError(news[forker.NEWS.size :].decode(errors="replace") or "it ended without a word")
     return news.startswith(sentinel.SERVING)
 
 

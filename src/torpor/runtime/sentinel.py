@@ -9,25 +9,23 @@ Started as `python -I -S -c … FD SETUP`: a fresh interpreter with one descript
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
-import selectors
 import signal
 import socket
-import struct
 import sys
 from typing import NoReturn
 
-from torpor.runtime import init
-from torpor.sandbox import libc, mounts, namespaces, rights, seccomp
+from torpor.runtime import init, nest
+from torpor.runtime.forker import NEWS, ORDER, Forker
+from torpor.sandbox import libc, mounts, namespaces, rights, root, seccomp
 from torpor.sandbox.namespaces import NEWNS, NEWPID, NEWUSER
 
-ORDER = struct.Struct("<Q")  # a start: the order's number; what to do is in the first of the descriptors with it
-NEWS = struct.Struct("<cQi")  # what happened, to which order, a wait status or an errno
-UP, SERVING, STARTED, REFUSED, ENDED, BROKEN = b"U", b"V", b"S", b"R", b"E", b"B"
-MAX_DESCRIPTORS = 16
-_MAX_MESSAGE = 4096
+UP, SERVING, BROKEN = b"U", b"V", b"B"
+HAND = b"HAND"  # not an order: folders to be handed to an instance; longer than an order's number is
+INITS = {**init.INITS, "nest": nest.begin}
 
 
 def main() -> NoReturn:
@@ -104,66 +102,32 @@ def _arm(server: socket.socket) -> None:
     gc.freeze()  # no collection in a child touches, and so copies, our pages
 
 
-class Sentinel:
-    """Orders in, forks out, news back."""
+class Sentinel(Forker):
+    """Forks inits, and hands out copies of the host's files, over which nobody else below has a right."""
 
     def __init__(self, server: socket.socket, code: bytes) -> None:
-        self._server = server
-        self._code = code
-        self._orders: dict[int, int] = {}  # process id → order
-        self._wakeup, self._alarm = socket.socketpair()
+        super().__init__(server, lambda _order, descriptors: init.run(descriptors, code, INITS))
 
-    def run(self) -> NoReturn:
-        self._alarm.setblocking(False)
-        self._wakeup.setblocking(False)
-        signal.set_wakeup_fd(self._alarm.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._server, selectors.EVENT_READ, self._obey)
-            selector.register(self._wakeup, selectors.EVENT_READ, self._bury)
-            while True:
-                for key, _ in selector.select():
-                    key.data()
+    def obey(self, message: bytes, descriptors: list[int]) -> None:
+        if len(message) != ORDER.size and message.startswith(HAND):
+            hand_over(json.loads(message[len(HAND) :]), *descriptors)
+        else:
+            super().obey(message, descriptors)
 
-    def _obey(self) -> None:
-        message, descriptors, _, _ = socket.recv_fds(self._server, _MAX_MESSAGE, MAX_DESCRIPTORS)
-        if not message:
-            os._exit(0)
-        (order,) = ORDER.unpack(message)
+
+def hand_over(sources: list[str], receiver: int, letter: int) -> None:
+    """Send `letter` and a read-only copy of each of the host's folders in `sources` to who waits on `receiver`."""
+    trees: list[int] = []
+    with socket.socket(fileno=os.dup(receiver)) as to:
+        to.setblocking(False)
         try:
-            self._start(order, descriptors)
+            for source in sources:
+                trees.append(mounts.copy_tree(source))
+                mounts.set_attributes(trees[-1], root.SEALED)
+            answer, sent = init.READY, [letter, *trees]
         except OSError as error:
-            self._tell(REFUSED, order, error.errno or 0)
-        finally:
-            for fd in descriptors:
-                os.close(fd)
-
-    def _start(self, order: int, descriptors: list[int]) -> None:
-        pid = namespaces.fork_as_init()
-        if pid == 0:
-            init.run(descriptors, self._code)
-        self._orders[pid] = order
-        handle = os.pidfd_open(pid)
-        try:
-            self._tell(STARTED, order, pid, [handle])
-        finally:
-            os.close(handle)
-
-    def _bury(self) -> None:
-        self._wakeup.recv(_MAX_MESSAGE)
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            order = self._orders.pop(pid, None)
-            if order is not None:
-                self._tell(ENDED, order, status)
-
-    def _tell(self, what: bytes, order: int, detail: int, descriptors: list[int] | None = None) -> None:
-        try:
-            socket.send_fds(self._server, [NEWS.pack(what, order, detail)], descriptors or [])
-        except (BrokenPipeError, ConnectionResetError):
-            os._exit(0)
+            answer, sent = init.FAILED + f"{error}: {sources[len(trees) - 1]}".encode(errors="replace"), []
+        with contextlib.suppress(OSError):  # who waited there is gone, which the server hears from its init
+            socket.send_fds(to, [answer[: init.MAX_REASON]], sent)
+    for tree in trees:
+        os.close(tree)

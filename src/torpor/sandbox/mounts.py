@@ -12,12 +12,15 @@ import ctypes
 import os
 import stat
 import struct
+from collections.abc import Mapping
 
 from torpor.sandbox import libc
 
 RDONLY, NOSUID, NODEV, NOEXEC = 1, 2, 4, 8  # the same bits as MS_* and as MOUNT_ATTR_*
 _MS_REC, _MS_PRIVATE, _MS_SLAVE = 1 << 14, 1 << 18, 1 << 19
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
+_MS_REMOUNT = 32
+_FSCONFIG_SET_STRING, _FSCONFIG_CREATE = 1, 6
 _CLONE, _CLOEXEC = 1, os.O_CLOEXEC
 _MOVE_FROM_EMPTY_PATH = 4
 
@@ -65,6 +68,32 @@ def proc(target: str) -> None:
     """A fresh /proc of the caller's PID namespace."""
     os.makedirs(target, mode=0o755, exist_ok=True)
     libc.mount("proc", target, "proc", NOSUID | NODEV | NOEXEC)
+
+
+def detached(kind: str, options: Mapping[str, str], attributes: int) -> int:
+    """A new file system of this kind, not attached anywhere yet."""
+    context = libc.syscall("fsopen", kind.encode(), 1)
+    try:
+        for name, value in options.items():
+            libc.syscall("fsconfig", context, _FSCONFIG_SET_STRING, name.encode(), value.encode(), 0)
+        libc.syscall("fsconfig", context, _FSCONFIG_CREATE, None, None, 0)
+        return libc.syscall("fsmount", context, 1, attributes)
+    finally:
+        os.close(context)
+
+
+def exchange(tree: int, target: str) -> None:
+    """Put a tree, which is closed, in the place of what is mounted at `target`."""
+    try:
+        libc.umount_lazily(target)
+        attach(tree, target)
+    finally:
+        os.close(tree)
+
+
+def resize(target: str, options: str, attributes: int = NOSUID | NODEV) -> None:
+    """Change the options of a tmpfs."""
+    libc.mount("", target, flags=_MS_REMOUNT | attributes, data=options)
 
 
 def make_private() -> None:

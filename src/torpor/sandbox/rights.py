@@ -11,6 +11,7 @@ import fcntl
 import os
 import resource
 import struct
+from collections.abc import Iterable, Sequence
 
 from torpor.sandbox import libc
 
@@ -21,6 +22,7 @@ _CAPABILITY_V3 = 0x20080522
 # NOROOT, NO_SETUID_FIXUP and NO_CAP_AMBIENT_RAISE, each locked; KEEP_CAPS off and locked.
 _SECUREBITS = 0b1110_1111
 _LARGEST_CAPABILITY = 63
+CAP_SYS_CHROOT, CAP_SYS_ADMIN = 18, 21
 _HIGHEST = 0xFFFFFFFF
 
 
@@ -32,24 +34,55 @@ def become(uid: int, gid: int, *, drop_groups: bool) -> None:
     os.setresuid(uid, uid, uid)
 
 
+def renounce(uid: int, gid: int, *, drop_groups: bool) -> None:
+    """Take on these ids and keep no capability, nor any way to come by one."""
+    close_capabilities()
+    become(uid, gid, drop_groups=drop_groups)
+    drop_capabilities()
+    no_new_privileges()
+
+
 def close_capabilities() -> None:
     """Let no exec and no change of ids ever give capabilities again. Those held stay until drop_capabilities."""
     libc.prctl(_CAP_AMBIENT, _AMBIENT_CLEAR_ALL)
     libc.prctl(_SET_SECUREBITS, _SECUREBITS)
-    with contextlib.suppress(OSError):  # EINVAL: this kernel has no more of them
-        for capability in range(_LARGEST_CAPABILITY + 1):
-            libc.prctl(_CAPBSET_DROP, capability)
+    _bound_capabilities(())
 
 
 def drop_capabilities() -> None:
     """Empty the inheritable, permitted and effective sets."""
+    _set_capabilities(effective=0, permitted=0)
+
+
+def keep_capabilities(kept: Sequence[int]) -> None:
+    """Hold these alone, also as id 0 after an exec."""
+    libc.prctl(_CAP_AMBIENT, _AMBIENT_CLEAR_ALL)
+    _bound_capabilities(kept)
+    mask = sum(1 << number for number in kept)
+    _set_capabilities(effective=mask, permitted=mask)
+
+
+def _bound_capabilities(kept: Sequence[int]) -> None:
+    with contextlib.suppress(OSError):  # EINVAL: this kernel has no more of them
+        for capability in range(_LARGEST_CAPABILITY + 1):
+            if capability not in kept:
+                libc.prctl(_CAPBSET_DROP, capability)
+
+
+def _set_capabilities(*, effective: int, permitted: int) -> None:
     header = ctypes.create_string_buffer(struct.pack("Ii", _CAPABILITY_V3, 0), 8)
-    libc.syscall("capset", header, ctypes.create_string_buffer(24))
+    low, high = 0xFFFFFFFF, 32
+    words = (effective & low, permitted & low, 0, effective >> high, permitted >> high, 0)
+    libc.syscall("capset", header, ctypes.create_string_buffer(struct.pack("6I", *words), 24))
 
 
 def forbid_dumping() -> None:
     """Let no process without rights over our user namespace trace us or read our memory."""
     libc.prctl(_SET_DUMPABLE, 0)
+
+
+def allow_dumping() -> None:
+    libc.prctl(_SET_DUMPABLE, 1)
 
 
 def no_new_privileges() -> None:
@@ -81,6 +114,16 @@ def allow_open_files() -> int:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
+
+
+def close_all_but(kept: Iterable[int]) -> None:
+    """Close every descriptor but these."""
+    first = 0
+    for fd in sorted(kept):
+        if fd > first:
+            _close_range(first, fd - 1)
+        first = fd + 1
+    _close_range(first, _HIGHEST)
 
 
 def close_from(lowest: int, *, keep: int | None = None) -> None:

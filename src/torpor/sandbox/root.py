@@ -4,7 +4,7 @@ Built by init before it gives up its rights, below an empty folder of the host t
 """
 
 # Plain calls of os: the sentinel loads as little as it can, since each instance's init is a copy of it.
-# ruff: noqa: PTH103, PTH110, PTH112, PTH114, PTH115, PTH123, PTH211
+# ruff: noqa: PTH102, PTH103, PTH110, PTH112, PTH114, PTH115, PTH123, PTH211
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torpor.sandbox.mounts import NODEV, NOEXEC, NOSUID, RDONLY
 TEMPORARY = "/tmp"  # noqa: S108 -- the instance's own, which nobody else sees
 USER, USER_ID, GROUP_ID = "sbx_user1051", 993, 990
 
-_SEALED = RDONLY | NOSUID | NODEV
+SEALED = RDONLY | NOSUID | NODEV
 _PROGRAMS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _DEVICE_LINKS = {"fd": "self/fd", "stdin": "self/fd/0", "stdout": "self/fd/1", "stderr": "self/fd/2"}
@@ -67,35 +67,71 @@ _MIB = 1024 * 1024
 
 def build(root: str, *, tmp_mb: int, shm_mb: int, owner: int, hosts: Mapping[str, str], resolver: bool) -> None:
     """Assemble the root at `root`. `owner` is the worker's uid and gid as its creator sees it."""
+    lay_out(root, hosts=hosts, resolver=resolver)
+    fill(root, tmp_mb=tmp_mb, shm_mb=shm_mb, owner=owner)
+
+
+def lay_out(root: str, *, hosts: Mapping[str, str], resolver: bool) -> None:
+    """What of a root is the same for all its instances: programs, configuration, devices, empty folders."""
     mounts.make_private()
     mounts.tmpfs(root, "size=4m,nr_inodes=4k,mode=0755")
     _programs(root)
     _configuration(f"{root}/etc", hosts, resolver=resolver)
-    _devices(f"{root}/dev", owner, shm_mb)
+    _devices(f"{root}/dev")
+    for name in ("cpu", "node"):
+        _bind_if_there(f"/sys/devices/system/{name}", f"{root}/sys/devices/system/{name}", SEALED | NOEXEC)
+    for name in ("proc", "tmp", "var/task", "opt"):
+        os.makedirs(f"{root}/{name}", mode=0o755, exist_ok=True)
+
+
+def fill(root: str, *, tmp_mb: int, shm_mb: int, owner: int) -> None:
+    """What is each instance's own: its processes, /tmp and shared memory."""
     mounts.proc(f"{root}/proc")
     _mask_proc(f"{root}/proc")
-    for name in ("cpu", "node"):
-        _bind_if_there(f"/sys/devices/system/{name}", f"{root}/sys/devices/system/{name}", _SEALED | NOEXEC)
-    mounts.tmpfs(root + TEMPORARY, _owned(tmp_mb, owner))
-    for name in ("var/task", "opt"):
-        os.makedirs(f"{root}/{name}", mode=0o755, exist_ok=True)
+    mounts.tmpfs(root + TEMPORARY, _text(_owned(tmp_mb, owner)))
+    mounts.tmpfs(f"{root}/dev/shm", _text(_owned(shm_mb, owner)))
+
+
+def refill(*, tmp_mb: int, shm_mb: int, owner: int) -> None:
+    """The same in a copy of a sealed root: fresh ones in the place of those that the copy came with."""
+    processes = mounts.detached("proc", {}, NOSUID | NODEV | NOEXEC)  # first: the kernel wants to see another meanwhile
+    mounts.exchange(processes, "/proc")
+    _mask_proc("/proc")
+    for place, size_mb in ((TEMPORARY, tmp_mb), ("/dev/shm", shm_mb)):  # noqa: S108 -- as above
+        mounts.exchange(mounts.detached("tmpfs", _owned(size_mb, owner), NOSUID | NODEV), place)
+
+
+def resize(*, tmp_mb: int, shm_mb: int) -> None:
+    """Give /tmp and shared memory of this root other sizes."""
+    for place, size_mb in ((TEMPORARY, tmp_mb), ("/dev/shm", shm_mb)):  # noqa: S108 -- as above
+        mounts.resize(place, f"size={size_mb * _MIB},nr_inodes={_inodes(size_mb)}")
 
 
 def add(root: str, wanted: Iterable[tuple[str, str, bool]]) -> None:
     """Show host folders or files inside: (source, target, read-only)."""
     for source, target, read_only in wanted:
-        mounts.bind(source, root + os.path.normpath(target), _SEALED if read_only else NOSUID | NODEV)
+        mounts.bind(source, root + os.path.normpath(target), SEALED if read_only else NOSUID | NODEV)
 
 
 def seal(root: str) -> None:
     """Enter the root and make its own tmpfs read-only; what is mounted in it keeps its attributes."""
     mounts.pivot(root)
-    mounts.set_attributes(-1, _SEALED, path="/", recursive=False)
+    mounts.set_attributes(-1, SEALED, path="/", recursive=False)
 
 
-def _owned(size_mb: int, owner: int) -> str:
-    # An inode costs a kilobyte of the instance's memory; 16 for each megabyte keep them within reason.
-    return f"size={size_mb * _MIB},nr_inodes={max(size_mb * 64, 1024)},mode=1777,uid={owner},gid={owner}"
+def _owned(size_mb: int, owner: int) -> dict[str, str]:
+    own = str(owner)
+    inodes = str(_inodes(size_mb))
+    return {"size": str(size_mb * _MIB), "nr_inodes": inodes, "mode": "1777", "uid": own, "gid": own}
+
+
+def _inodes(size_mb: int) -> int:
+    """An inode costs a kilobyte of the instance's memory; 64 for each megabyte keep them within reason."""
+    return max(size_mb * 64, 1024)
+
+
+def _text(options: Mapping[str, str]) -> str:
+    return ",".join(f"{name}={value}" for name, value in options.items())
 
 
 def _programs(root: str) -> None:
@@ -103,7 +139,7 @@ def _programs(root: str) -> None:
         if os.path.islink(f"/{name}"):
             os.symlink(os.readlink(f"/{name}"), f"{root}/{name}")
         else:
-            _bind_if_there(f"/{name}", f"{root}/{name}", _SEALED)
+            _bind_if_there(f"/{name}", f"{root}/{name}", SEALED)
 
 
 def _configuration(etc: str, hosts: Mapping[str, str], *, resolver: bool) -> None:
@@ -116,7 +152,7 @@ def _configuration(etc: str, hosts: Mapping[str, str], *, resolver: bool) -> Non
     os.symlink("../proc/self/mounts", f"{etc}/mtab")
     for name in _SHARED_ETC:
         # Followed to its end: what lies behind a link out of /etc is not in the new root.
-        _bind_if_there(os.path.realpath(f"/etc/{name}"), f"{etc}/{name}", _SEALED | NOEXEC)
+        _bind_if_there(os.path.realpath(f"/etc/{name}"), f"{etc}/{name}", SEALED | NOEXEC)
 
 
 def _resolver() -> str:
@@ -124,13 +160,13 @@ def _resolver() -> str:
         return file.read()
 
 
-def _devices(dev: str, owner: int, shm_mb: int) -> None:
+def _devices(dev: str) -> None:
     mounts.tmpfs(dev, "size=64k,nr_inodes=64,mode=0755", NOSUID | NOEXEC)
     for name in _DEVICES:
         mounts.bind(f"/dev/{name}", f"{dev}/{name}", RDONLY | NOSUID | NOEXEC)  # not NODEV: these must open
     for name, target in _DEVICE_LINKS.items():
         os.symlink(f"/proc/{target}", f"{dev}/{name}")
-    mounts.tmpfs(f"{dev}/shm", _owned(shm_mb, owner))
+    os.mkdir(f"{dev}/shm")
     mounts.set_attributes(-1, RDONLY | NOSUID | NOEXEC, path=dev, recursive=False)
 
 
@@ -138,7 +174,7 @@ def _mask_proc(proc: str) -> None:
     """Make the kernel's switches read-only and empty what tells about the machine and its other users."""
     for name in _PROC_SEALED:
         if os.path.isdir(f"{proc}/{name}"):
-            mounts.bind(f"{proc}/{name}", f"{proc}/{name}", _SEALED | NOEXEC)
+            mounts.bind(f"{proc}/{name}", f"{proc}/{name}", SEALED | NOEXEC)
     for name in _PROC_HIDDEN:
         if os.path.exists(f"{proc}/{name}"):
             mounts.bind("/dev/null", f"{proc}/{name}", RDONLY | NOSUID | NOEXEC)

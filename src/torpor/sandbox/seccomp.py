@@ -33,8 +33,11 @@ _PERMIT: Program = [(_RETURN, 0, 0, _ALLOW)]
 _PRETEND: Program = [(_RETURN, 0, 0, _ERROR)]  # nothing is done, and the caller told that it was
 
 
-def program(machine: str) -> bytes:
-    """The filter for a machine ("x86_64", "aarch64"), as the kernel's array of sock_filter."""
+def program(machine: str, *, zygote: bool = False) -> bytes:
+    """The filter for a machine ("x86_64", "aarch64"), as the kernel's array of sock_filter.
+
+    A zygote's is the same but for what it does to put a child into a sandbox; the child then installs the full one.
+    """
     column = list(_ARCHITECTURES).index(machine)
     steps: Program = [
         (_LOAD, 0, 0, _ARCHITECTURE),
@@ -44,9 +47,10 @@ def program(machine: str) -> bytes:
         (_GREATER, 0, 1, syscalls.LAST_KNOWN),  # x32 calls on x86_64 carry bit 30 and end here too
         (_RETURN, 0, 0, _ERROR | errno.ENOSYS),
     ]
-    steps += _among(_numbers(syscalls.REFUSED, column), _ERROR | errno.EPERM)
+    refused = {name: row for name, row in syscalls.REFUSED.items() if not (zygote and name == "setns")}
+    steps += _among(_numbers(refused, column), _ERROR | errno.EPERM)
     steps += _among(_numbers(syscalls.ABSENT, column), _ERROR | errno.ENOSYS)
-    for name, examine in _EXAMINATIONS.items():
+    for name, examine in {**_EXAMINATIONS, **(_OF_ZYGOTES if zygote else {})}.items():
         number = syscalls.EXAMINED[name][column]
         assert number is not None, name
         steps += _when(number, examine())
@@ -136,3 +140,4 @@ _EXAMINATIONS = {
     "prlimit64": _prlimit,
     "setrlimit": _setrlimit,
 }
+_OF_ZYGOTES = {"unshare": lambda: _without_namespaces((_NAMESPACES | _NEWTIME) & ~NEWUSER)}

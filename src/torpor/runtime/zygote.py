@@ -1,0 +1,287 @@
+"""The zygote's program: imports an environment's libraries once, and from then on only forks.
+
+Run inside the nest by the environment's own interpreter (Python 3.9 or later), with nothing but this file and the package
+`sandbox`, which are hidden again before anything third-party is imported. By then it is confined: no file, network or
+process of anyone else's is within its reach, and of its rights those alone are left that put a child into a sandbox.
+
+A child's way: it is born into the instance's PID namespace as a child of the nest, enters the other namespaces, takes a
+user namespace of its own, gives up every right, and waits. A letter then makes it the program of somebody's function.
+"""
+
+# Plain calls of os, and no name from collections.abc at run time: see the first line on Python 3.9.
+# ruff: noqa: PTH100, PTH109, PTH116, PTH120, PTH123
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import gc
+import importlib
+import io
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+import types
+from typing import Any, Dict, List, NoReturn, Tuple  # noqa: UP035 -- see above
+
+from torpor.sandbox import libc, namespaces, rights, root, seccomp
+
+READY, REFUSED, FORKED = b"Z", b"N", b"F"  # what it says: it forks from now on; it does not, and why; it has forked
+BIRTH = struct.Struct("<cQi")  # FORKED, the order, the child's process id
+ENTERED, MAPPED, CONFINED = b"u", b"m", b"c"  # what passes the gate between a child and its init, before the letter
+_CHANNEL = 3
+_MAX_NUMBER, _MAX_DESCRIPTORS, _MAX_REASON = 32, 16, 4096
+_ENTERED_KINDS = (
+    namespaces.NEWNET,
+    namespaces.NEWIPC,
+    namespaces.NEWUTS,
+    namespaces.NEWCGROUP,
+    namespaces.NEWNS,
+)
+_NOT_RUN = 127
+
+
+def main() -> NoReturn:
+    """Prepare by the text on standard input, say how that went, and fork until the nest is gone."""
+    nest = socket.socket(fileno=_CHANNEL)
+    setup = json.loads(_all_of(0))
+    _close_input()
+    home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    _hide(setup["hidden"])
+    sys.path[0] = setup["path"]
+    loaded, skipped = _preload(setup)
+    reason = _obstacle({0, 1, 2, nest.fileno(), home})
+    if reason:
+        nest.send(REFUSED + reason.encode(errors="replace")[:_MAX_REASON])
+        os._exit(1)
+    gc.collect()
+    gc.disable()
+    gc.freeze()  # no collection in a child touches, and so copies, what they share
+    nest.send(READY + json.dumps({"loaded": loaded, "skipped": skipped}).encode())
+    Zygote(nest, home, setup).serve()
+
+
+def _all_of(fd: int) -> bytes:
+    with open(fd, "rb", closefd=False) as file:
+        return file.read()
+
+
+def _close_input() -> None:
+    nothing = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+
+def _hide(path: str) -> None:
+    """Take our own modules out of sight: `torpor` is a name that user code may want for itself."""
+    sys.path.remove(path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torpor"]:
+        del sys.modules[name]
+
+
+def _preload(setup: Dict[str, Any]) -> Tuple[int, Dict[str, str]]:
+    """Import what is known to be wanted. What fails is left to the instance that imports it, and told."""
+    if setup["site_packages"]:
+        import site
+
+        site.addsitedir(setup["site_packages"])
+    skipped = {}
+    for name in setup["modules"]:
+        try:
+            importlib.import_module(name)
+        except BaseException as error:  # noqa: BLE001 -- third-party code may raise anything, SystemExit too
+            skipped[name] = f"{type(error).__name__}: {error}"[:200]
+    return len(setup["modules"]) - len(skipped), skipped
+
+
+def _obstacle(own: set[int]) -> str:
+    """Why this process must not be forked from; empty when it may."""
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        return f"the environment's libraries start {threads - 1} thread{'s' * (threads > 2)} when they are imported"
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        pass
+    else:
+        return "the environment's libraries start processes when they are imported"
+    fds = {int(name) for name in os.listdir("/proc/self/fd")}
+    kept = [f"/proc/self/fd/{fd}" for fd in sorted(fds - own)]
+    held = [os.readlink(path) for path in kept if os.path.exists(path) or os.path.islink(path)]
+    if held:
+        return f"the environment's libraries keep open what they opened when they were imported: {', '.join(held)[:300]}"
+    return ""
+
+
+class Zygote:
+    """Forks on order. Single-threaded, for ever."""
+
+    def __init__(self, nest: socket.socket, home: int, setup: Dict[str, Any]) -> None:
+        self._nest = nest
+        self._home = home
+        self._setup = setup
+        self._filter = seccomp.program(libc.MACHINE)
+
+    def serve(self) -> NoReturn:
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(self._nest, _MAX_NUMBER, _MAX_DESCRIPTORS)
+            if not message:
+                os._exit(0)
+            self._fork(int(message), descriptors)
+            for fd in descriptors:
+                os.close(fd)
+
+    def _fork(self, order: int, descriptors: List[int]) -> None:
+        gate, output, channel, processes, *spaces = descriptors
+        try:
+            libc.setns(processes, namespaces.NEWPID)
+            try:
+                pid = namespaces.fork_sibling()
+                if pid == 0:
+                    _child(self._setup, self._filter, spaces, [output, channel], gate)
+            finally:
+                libc.setns(self._home, namespaces.NEWPID)  # or the next one fails once that init is gone
+            self._nest.send(BIRTH.pack(FORKED, order, pid))
+        except OSError as error:
+            _say(gate, error)
+
+
+def _say(gate: int, error: BaseException) -> None:
+    try:
+        os.write(gate, f"{type(error).__name__}: {error}".encode(errors="replace")[:_MAX_REASON])
+    except OSError:
+        pass  # init is gone, and with it whoever wanted to know
+
+
+def _child(setup: Dict[str, Any], code: bytes, spaces: List[int], descriptors: List[int], gate: int) -> NoReturn:
+    try:
+        words = _become_worker(setup, code, spaces, descriptors, gate)
+        os.close(gate)
+    except BaseException as error:  # noqa: BLE001 -- nothing may return into the zygote's own loop
+        _say(gate, error)
+        os._exit(_NOT_RUN)
+    _run(words)
+
+
+def _become_worker(
+    setup: Dict[str, Any], code: bytes, spaces: List[int], descriptors: List[int], gate: int
+) -> List[str]:
+    """Confine ourselves as a worker that was spawned is, wait for the letter, and do as it says."""
+    for fd, kind in zip(spaces, _ENTERED_KINDS):  # noqa: B905 -- strict is not in Python 3.9
+        libc.setns(fd, kind)
+    os.setsid()
+    libc.unshare(namespaces.NEWUSER)
+    os.write(gate, ENTERED)
+    if os.read(gate, 1) != MAPPED:
+        raise OSError("init did not map the worker's ids")
+    rights.renounce(root.USER_ID, root.GROUP_ID, drop_groups=setup["own_groups"])
+    rights.allow_dumping()  # as an exec would have: one may look at oneself
+    for name, value in setup["limits"].items():
+        rights.limit(name, value)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    output, channel = descriptors
+    rights.arrange([0, output, output, channel], keep=gate)
+    seccomp.install(code)
+    os.write(gate, CONFINED)
+    text = _all_of(gate)
+    if not text:
+        os._exit(0)  # the blank is not needed
+    return _follow(json.loads(text))
+
+
+def _follow(letter: Dict[str, Any]) -> List[str]:
+    """Variables, folder, limits, and a state of one's own where siblings would share one; returns the words to run."""
+    os.environ.clear()
+    os.environ.update(letter["env"])
+    time.tzset()
+    os.chdir(letter["cwd"])
+    for name, value in letter["limits"].items():
+        rights.limit(name, value)
+    sys.stdout = sys.__stdout__ = _stream(1, "strict")
+    sys.stderr = sys.__stderr__ = _stream(2, "backslashreplace")
+    _reseed()
+    gc.enable()
+    return list(letter["argv"])
+
+
+def _stream(fd: int, errors: str) -> io.TextIOWrapper:
+    raw = io.open(fd, "wb", closefd=False)  # noqa: UP020, SIM115 -- `open` may have been replaced; it stays open
+    raw.raw.name = "<stdout>" if fd == 1 else "<stderr>"  # type: ignore[misc] # as the interpreter names its own
+    stream = io.TextIOWrapper(raw, encoding=sys.__stdout__.encoding, errors=errors, line_buffering=fd == 2)
+    stream.mode = "w"  # type: ignore[attr-defined] # likewise
+    return stream
+
+
+def _reseed() -> None:
+    """`random` has reseeded itself in the fork; these do not."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is not None:
+        processes.current_process().authkey = os.urandom(32)
+
+
+def _run(words: List[str]) -> NoReturn:
+    """Be the interpreter whose command line is `words`: [-I] FILE …, or [-I] -c CODE …."""
+    status = 1
+    try:
+        status = _execute(words[2:] if words[1] == "-I" else words[1:])
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    except SystemExit as leaving:
+        status = _status_of(leaving.code)
+    except BaseException:  # noqa: BLE001 -- as an interpreter does
+        sys.excepthook(*sys.exc_info())
+    finally:
+        _leave(status)
+
+
+def _execute(words: List[str]) -> int:
+    program = types.ModuleType("__main__")
+    program.__builtins__ = builtins  # type: ignore[attr-defined] # as in any interpreter
+    if words[0] == "-c":
+        sys.argv = ["-c", *words[2:]]
+        code = compile(words[1], "<string>", "exec")
+    else:
+        sys.argv = words
+        program.__file__ = words[0]
+        code = compile(_read(words[0]), words[0], "exec")
+    sys.modules["__main__"] = program
+    exec(code, program.__dict__)  # noqa: S102 -- it is what we are for
+    return 0
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _status_of(code: object) -> int:
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF
+    sys.stderr.write(f"{code}\n")
+    return 1
+
+
+def _leave(status: int) -> NoReturn:
+    """End as an interpreter does, but for taking apart what is shared with the zygote."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 -- waits for threads, as every exit does
+        atexit._run_exitfuncs()  # noqa: SLF001
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (AttributeError, OSError, ValueError):
+                pass  # it was closed, or what reads it is gone
+        os._exit(status)
