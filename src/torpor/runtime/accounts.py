@@ -138,3 +138,8 @@ def _processor_time(pid: int) -> int:
     except OSError:
         return 0
     return sum(map(int, text.rpartition(")")[2].split()[11:15])) * _TICK_NS
+
+
+def meter_of(group: Group, handle: int, limit: int) -> Meter:
+    """The accounts of an instance with this group, and this pidfd of its init; `limit` in bytes."""
+    return GroupMeter(group) if group.limits_memory else SampledMeter(host_pid(handle), limit)

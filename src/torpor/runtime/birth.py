@@ -9,7 +9,7 @@ import signal
 import socket
 
 from torpor.core.errors import StartFailed
-from torpor.runtime import init
+from torpor.runtime import forked, init
 
 MAX_DOORS = 8
 
@@ -21,10 +21,12 @@ class Birth:
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[tuple[socket.socket, ...]] = loop.create_future()
         self.begun: asyncio.Future[None] = loop.create_future()  # from here on there is a handle
+        self.waiting: asyncio.Future[None] = loop.create_future()  # a blank's: it has its output and doors, and no code
         self.over: asyncio.Future[int] = loop.create_future()  # the wait status of the worker
         self.handle = -1
         self._report = report
         self._doomed = False
+        self._held: list[int] = []
         self._worker_status: int | None = None
         report.setblocking(False)
         loop.add_reader(report.fileno(), self._hear)
@@ -45,6 +47,11 @@ class Birth:
         self._fail("the instance ended while it was being started")
         if not self.over.done():
             self.over.set_result(status if self._worker_status is None else self._worker_status)
+
+    def take(self) -> list[int]:
+        """The descriptors that a blank waits with: its output, then its listeners. They are the taker's from now on."""
+        held, self._held = self._held, []
+        return held
 
     def kill(self) -> None:
         """End init, and by that everything in its PID namespace."""
@@ -73,7 +80,7 @@ class Birth:
     def _hear(self) -> None:
         while self._report.fileno() >= 0:
             try:
-                message, fds, _, _ = socket.recv_fds(self._report, init.MAX_REASON + 1, MAX_DOORS)
+                message, fds, _, _ = socket.recv_fds(self._report, init.MAX_REASON + 1, MAX_DOORS + 1)
             except BlockingIOError:
                 return
             except ConnectionResetError:
@@ -84,6 +91,10 @@ class Birth:
             self._heed(message, fds)
 
     def _heed(self, message: bytes, fds: list[int]) -> None:
+        if message[:1] == forked.WAITING and not self.waiting.done():
+            self._held = fds
+            self.waiting.set_result(None)
+            return
         listeners = tuple(socket.socket(fileno=fd) for fd in fds)
         kind, rest = message[:1], message[1:]
         if kind == init.READY and not self.ready.done():
@@ -97,6 +108,7 @@ class Birth:
             (self._worker_status,) = init.STATUS.unpack(rest)
 
     def _fail(self, reason: str) -> None:
-        if not self.ready.done():
-            self.ready.set_exception(StartFailed(reason))
-            self.ready.exception()  # seen: whoever waits still gets it
+        for future in (self.waiting, self.ready):
+            if not future.done():
+                future.set_exception(StartFailed(reason))
+                future.exception()  # seen: whoever waits still gets it

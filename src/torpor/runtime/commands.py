@@ -41,6 +41,10 @@ class Tail:
             del self._kept[:-MAX_OUTPUT]
         return True
 
+    def peek(self) -> bytes:
+        """What there is so far."""
+        return bytes(self._kept)
+
     def finish(self) -> bytes:
         """What there is once every writer has ended."""
         while self._read():

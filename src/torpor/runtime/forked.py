@@ -40,7 +40,7 @@ def begin(order: int, orders: Orders, descriptors: list[int], report: socket.soc
     root.refill(tmp_mb=orders["tmp_mb"], shm_mb=orders["shm_mb"], owner=worker)
     listeners = [namespaces.listen(address, port) for address, port in orders["doors"]]
     output, written = _pipe_of(worker)
-    gate = _order_worker(descriptors[-1], order, written, descriptors[_CONTROL])
+    gate = _order_worker(descriptors[-1], [order, orders["limits"]], written, descriptors[_CONTROL])
     os.close(written)
     init.let_in(_WORKER, gate, worker, joins)
     said = os.read(gate, init.MAX_REASON)
@@ -64,12 +64,12 @@ def _pipe_of(worker: int) -> tuple[int, int]:
         os.setresuid(0, 0, 0)
 
 
-def _order_worker(channel: int, order: int, output: int, control: int) -> int:
+def _order_worker(channel: int, order: list[Any], output: int, control: int) -> int:
     """Ask the zygote for a child in our namespaces; returns our end of the gate between the child and us."""
     ours, theirs = socket.socketpair()
     spaces = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in NAMESPACES]
     with socket.socket(fileno=channel) as to:
-        socket.send_fds(to, [b"%d" % order], [theirs.fileno(), output, control, *spaces])
+        socket.send_fds(to, [json.dumps(order).encode()], [theirs.fileno(), output, control, *spaces])
     theirs.close()
     for fd in spaces:
         os.close(fd)

@@ -68,7 +68,9 @@ class Forker:
     def started(self, pid: int, order: int, descriptors: list[int]) -> None:
         """A child lives. Nothing but a subclass needs to know."""
 
-    def tell(self, what: bytes, order: int, detail: int, descriptors: list[int] | None = None, text: bytes = b"") -> None:
+    def tell(
+        self, what: bytes, order: int, detail: int, descriptors: list[int] | None = None, text: bytes = b""
+    ) -> None:
         try:
             socket.send_fds(self._server, [NEWS.pack(what, order, detail) + text], descriptors or [])
         except (BrokenPipeError, ConnectionResetError):

@@ -9,22 +9,27 @@ import os
 import secrets
 import subprocess
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
+
 from torpor.core.errors import NotSupported, StartFailed
 from torpor.core.function import Isolation
 from torpor.runtime import janitor, orders
-from torpor.runtime.accounts import GroupMeter, Meter, SampledMeter, host_pid
-from torpor.runtime.birth import Birth
+from torpor.runtime.accounts import meter_of
+from torpor.runtime.blanks import bounds_of
 from torpor.runtime.commands import run_command, take_back
 from torpor.runtime.launched import Sandboxed
+from torpor.runtime.learned import FolderModules
 from torpor.runtime.link import SentinelLink, bare_python
+from torpor.runtime.live_zygote import Ground
 from torpor.runtime.spec import Completed, Exit, Launched, Launcher, LaunchSpec, Mount, SandboxOptions
+from torpor.runtime.zygotes import NoZygote, Zygotes
 from torpor.sandbox import ids, rights
 from torpor.sandbox.cgroups import Bounds, Cgroups, Group, discover
 
@@ -42,8 +47,9 @@ __all__ = [
 
 T = TypeVar("T")
 _MIB = 1024 * 1024
-_MB_OF_A_CORE = 1769  # Lambda gives one virtual processor at this size, and in proportion below and above
-_INIT_PROCESSES = 1
+ZYGOTE_MEMORY_MB = 4096
+ZYGOTE_START_S = 120.0
+_log = structlog.get_logger()
 
 
 async def open_sandboxes(options: SandboxOptions) -> Sandboxes:
@@ -121,6 +127,15 @@ class Sandboxes:
         self._cleaning: set[asyncio.Task[None]] = set()
         # Control groups are made and removed off the loop: the kernel may hold them up for milliseconds.
         self._hands = ThreadPoolExecutor(2, "cgroups")
+        ground = Ground(
+            link=self._link,
+            plan=plan,
+            root=str(self._root),
+            make_group=self._make_group,
+            memory_mb=ZYGOTE_MEMORY_MB,
+            start_timeout_s=ZYGOTE_START_S,
+        )
+        self._zygotes = Zygotes(ground, FolderModules(options.data_dir / "preload"))
 
     async def open(self) -> None:
         await self._link.open()
@@ -148,11 +163,32 @@ class Sandboxes:
             self._starting.discard(under_way)
             under_way.set_result(None)
 
-    async def _start_or_undo(self, spec: LaunchSpec) -> Launched:
+    async def _start_or_undo(self, spec: LaunchSpec) -> Sandboxed:
+        reason = spec.no_zygote
+        if spec.zygote is not None and self._options.zygotes and not reason:
+            try:
+                return self._keep(await self._undoing(spec, self._zygotes.start))
+            except NoZygote as declined:
+                reason = declined.message
+            except StartFailed as failed:
+                reason = failed.message
+                _log.warning("zygote.fork_failed", action="zygote.fork_failed", zygote=spec.zygote.key, error=reason)
+        live = self._keep(await self._undoing(spec, self._start))
+        live.reason = reason
+        return live
+
+    def _keep(self, live: Sandboxed) -> Sandboxed:
+        self._alive.add(live)
+        live.on_close(lambda: self._alive.discard(live))
+        return live
+
+    async def _undoing(
+        self, spec: LaunchSpec, start: Callable[[LaunchSpec, AsyncExitStack], Awaitable[Sandboxed]]
+    ) -> Sandboxed:
         undo = AsyncExitStack()
         try:
             async with asyncio.timeout(self._options.start_timeout_s):
-                return await self._start(spec, undo)
+                return await start(spec, undo)
         except TimeoutError:
             await self._finish(undo)
             raise StartFailed(f"instance not ready within {self._options.start_timeout_s:g} s") from None
@@ -163,9 +199,13 @@ class Sandboxes:
             await self._finish(undo)
             raise
 
+    def learn(self, spec: LaunchSpec, modules: Sequence[str]) -> None:
+        if self._options.zygotes and not self._closing:
+            self._zygotes.learn(spec, modules)
+
     async def _start(self, spec: LaunchSpec, undo: AsyncExitStack) -> Sandboxed:
         worker_id = self._take_id(undo)
-        group = await self._group(spec, undo)
+        group = await self._make_group(bounds_of(spec), undo)
         writable = [mount.source for mount in spec.mounts if not mount.read_only]
         if writable and self.own_ids:
             undo.push_async_callback(take_back, self._link, writable)
@@ -189,16 +229,13 @@ class Sandboxes:
         await asyncio.shield(birth.begun)  # told by the sentinel, and so perhaps heard after init's own word
         if len(listeners) != len(spec.doors):
             raise StartFailed("the server has too many open files to hold the instance's doors")
-        meter = _meter(spec, birth, group)
+        meter = meter_of(group, birth.handle, spec.memory_mb * _MIB)
         alarm = group.oom_alarm()
         if alarm is not None:
             undo.callback(os.close, alarm)
-        live = Sandboxed(
+        return Sandboxed(
             birth, control=control, output=output, listeners=listeners, meter=meter, alarm=alarm, undo=undo
         )
-        self._alive.add(live)
-        undo.callback(self._alive.discard, live)
-        return live
 
     def _take_id(self, undo: AsyncExitStack) -> int:
         """A user id that no other living instance has; 0, the server's own, where there is no range."""
@@ -210,13 +247,8 @@ class Sandboxes:
         undo.callback(self._free_ids.append, taken)  # to the end: a freed id rests as long as possible
         return taken
 
-    async def _group(self, spec: LaunchSpec, undo: AsyncExitStack) -> Group:
+    async def _make_group(self, bounds: Bounds, undo: AsyncExitStack) -> Group:
         self._count += 1
-        bounds = Bounds(
-            memory=(spec.memory_mb + spec.tmp_mb) * _MIB,
-            processes=spec.processes + _INIT_PROCESSES,
-            cpu=spec.memory_mb / _MB_OF_A_CORE,
-        )
         making = asyncio.ensure_future(self._offload(self._cgroups.create, f"i{self._count}", bounds))
         undo.push_async_callback(self._remove_group, making)
         return await asyncio.shield(making)  # a thread is not cancelled: what it makes must be known, to be removed
@@ -247,6 +279,7 @@ class Sandboxes:
 
     async def _close(self) -> None:
         await asyncio.gather(*(live.close() for live in list(self._alive)))
+        await self._zygotes.close()
         await self._link.close()  # which fails the starts that are under way
         if self._starting:
             await asyncio.wait(self._starting)
@@ -258,9 +291,3 @@ class Sandboxes:
         await asyncio.to_thread(child.wait)
         with contextlib.suppress(OSError):  # not empty only if someone put a file there, who will want it
             self._root.rmdir()
-
-
-def _meter(spec: LaunchSpec, birth: Birth, group: Group) -> Meter:
-    if group.limits_memory:
-        return GroupMeter(group)
-    return SampledMeter(host_pid(birth.handle), spec.memory_mb * _MIB)

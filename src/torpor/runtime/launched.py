@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from torpor.core.invocation import Depth
 from torpor.runtime.accounts import Meter, SampledMeter
 from torpor.runtime.birth import Birth
 from torpor.runtime.spec import Exit
@@ -30,7 +32,10 @@ class Sandboxed:
         meter: Meter,
         alarm: int | None,
         undo: AsyncExitStack,
+        depth: Depth = Depth.SPAWN,
     ) -> None:
+        self.depth = depth
+        self.reason = ""
         self.control = control
         self.output = output
         self.listeners = listeners
@@ -40,6 +45,10 @@ class Sandboxed:
         self._closing: asyncio.Task[None] | None = None
         self._guard = asyncio.create_task(self._guard_memory(alarm))
         self._end = asyncio.create_task(self._await_end())
+
+    def on_close(self, then: Callable[[], None]) -> None:
+        """Call `then` when it is closed."""
+        self._undo.callback(then)
 
     async def _await_end(self) -> Exit:
         status = await asyncio.shield(self._birth.over)

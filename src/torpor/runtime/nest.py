@@ -129,7 +129,9 @@ class Nest(Forker):
         super().__init__(server, child)
         self._zygote = channel
         self._zygote_pid = pid
-        self._reports: dict[int, socket.socket] = {}  # order → where init reports; its worker's end is reported there too
+        self._reports: dict[
+            int, socket.socket
+        ] = {}  # order → where init reports; its worker's end is reported there too
         self._inits: dict[int, int] = {}  # order → process id
         self._workers: dict[int, int] = {}  # process id → order
         self._unclaimed: OrderedDict[int, int] = OrderedDict()  # workers that had ended before we heard of them
@@ -177,4 +179,3 @@ class Nest(Forker):
                 self._workers[pid] = order
         elif message[:1] in (ZYGOTE_READY, ZYGOTE_REFUSED):
             self.tell(message[:1], 0, 0, text=message[1 : _MAX_NEWS // 2])
-

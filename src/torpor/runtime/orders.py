@@ -7,10 +7,10 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
-from typing import Any
+from typing import Any, Protocol
 
 from torpor.runtime.birth import Birth
-from torpor.runtime.link import SentinelLink
+from torpor.runtime.dispatch import Order
 from torpor.runtime.spec import LaunchSpec
 
 _SMALLEST_SHM_MB = 64
@@ -21,19 +21,19 @@ _MESSAGE_QUEUES = 819_200
 _DATA_MB = 1024
 
 
+class Receiver(Protocol):
+    """Who takes orders: the sentinel's link or a nest's."""
+
+    def give(self, order: Order, descriptors: Sequence[int]) -> int: ...
+
+
 def instance(
     spec: LaunchSpec, *, root: str, worker_id: int, init_id: int, own_groups: bool, bound_data: bool
 ) -> dict[str, Any]:
     """The orders for one sandboxed instance."""
-    limits = {
-        "NOFILE": spec.open_files,
-        "NPROC": spec.processes,
-        "CORE": NO_CORE_AT_ALL,
-        "MEMLOCK": _LOCKED_MEMORY,
-        "MSGQUEUE": _MESSAGE_QUEUES,
-    }
+    limits = worker_limits(spec)
     if bound_data:
-        limits["DATA"] = (spec.memory_mb * 2 + _DATA_MB) << 20
+        limits |= data_limit(spec)
     return {
         "kind": "instance",
         "argv": list(spec.argv),
@@ -41,7 +41,7 @@ def instance(
         "cwd": spec.cwd,
         "mounts": [[mount.source, mount.target, mount.read_only] for mount in spec.mounts],
         "tmp_mb": spec.tmp_mb,
-        "shm_mb": max(spec.memory_mb // 2, _SMALLEST_SHM_MB),
+        "shm_mb": shm_mb(spec),
         "hosts": dict(spec.hosts),
         "doors": list(spec.doors),
         "network": spec.network,
@@ -51,6 +51,24 @@ def instance(
         "init_id": init_id,
         "own_groups": own_groups,
     }
+
+
+def worker_limits(spec: LaunchSpec) -> dict[str, int]:
+    return {
+        "NOFILE": spec.open_files,
+        "NPROC": spec.processes,
+        "CORE": NO_CORE_AT_ALL,
+        "MEMLOCK": _LOCKED_MEMORY,
+        "MSGQUEUE": _MESSAGE_QUEUES,
+    }
+
+
+def data_limit(spec: LaunchSpec) -> dict[str, int]:
+    return {"DATA": (spec.memory_mb * 2 + _DATA_MB) << 20}
+
+
+def shm_mb(spec: LaunchSpec) -> int:
+    return max(spec.memory_mb // 2, _SMALLEST_SHM_MB)
 
 
 def command(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> dict[str, Any]:
@@ -63,12 +81,11 @@ def reclaim(folders: Sequence[str]) -> dict[str, Any]:
     return {"kind": "reclaim", "folders": list(folders)}
 
 
-def give(link: SentinelLink, orders: Mapping[str, Any], descriptors: Sequence[int], undo: AsyncExitStack) -> Birth:
-    """Send orders to the sentinel; `undo` ends what comes of them. Raises StartFailed."""
+def give(link: Receiver, orders: Mapping[str, Any], descriptors: Sequence[int], undo: AsyncExitStack) -> Birth:
+    """Send orders; `undo` ends what comes of them. Raises StartFailed."""
     with ExitStack() as sent:
-        text = os.memfd_create("orders", os.MFD_CLOEXEC)
+        text = letter(orders)
         sent.callback(os.close, text)
-        _write_all(text, json.dumps(orders).encode())
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sent.callback(theirs.close)
         birth = Birth(ours)
@@ -79,6 +96,17 @@ def give(link: SentinelLink, orders: Mapping[str, Any], descriptors: Sequence[in
             birth.refused(str(error))
             raise
     return birth
+
+
+def letter(content: Mapping[str, Any]) -> int:
+    """A file in memory that holds `content` as JSON."""
+    text = os.memfd_create("orders", os.MFD_CLOEXEC)
+    try:
+        _write_all(text, json.dumps(content).encode())
+    except BaseException:
+        os.close(text)
+        raise
+    return text
 
 
 def control_pair(undo: ExitStack | AsyncExitStack, sent: ExitStack) -> tuple[socket.socket, int]:

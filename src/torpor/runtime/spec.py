@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from torpor.core.function import Isolation
+from torpor.core.invocation import Depth
 
 DOOR = ("127.0.0.1", 9001)
 
@@ -23,11 +24,28 @@ class Mount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ZygoteSpec:
+    """An environment that instances may be forked from. `key` names it; `mounts` are what all its instances see.
+
+    `env` is what its interpreter starts with: of an instance's variables, those that interpreters and libraries read when
+    they are loaded. `always` are modules to import first.
+    """
+
+    key: str
+    python: str
+    site_packages: str
+    env: Mapping[str, str]
+    mounts: tuple[Mount, ...]
+    always: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchSpec:
     """One instance to start. `argv[0]` is a path inside; `mounts` come on top of the synthesised root.
 
     `hosts` maps names to addresses for /etc/hosts; `doors` are listeners on the instance's own loopback, opened before
-    user code runs. `network="host"` is for sandboxed builds of source packages alone.
+    user code runs. `network="host"` is for sandboxed builds of source packages alone. With a `zygote` it is forked from
+    there when that is possible; `no_zygote` says why it must not be.
     """
 
     instance_id: str
@@ -43,6 +61,8 @@ class LaunchSpec:
     doors: tuple[tuple[str, int], ...] = (DOOR,)
     network: Literal["none", "host"] = "none"
     isolation: Isolation = Isolation.SANDBOX
+    zygote: ZygoteSpec | None = None
+    no_zygote: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +90,7 @@ class SandboxOptions:
     run_dir: Path
     uid_base: int | None = None
     start_timeout_s: float = 30.0
+    zygotes: bool = True
 
 
 class Launched(Protocol):
@@ -88,6 +109,16 @@ class Launched(Protocol):
     @property
     def listeners(self) -> tuple[socket.socket, ...]:
         """In the order of the specification's doors."""
+        ...
+
+    @property
+    def depth(self) -> Depth:
+        """Whether it was forked from a zygote or started afresh."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why it was not forked from a zygote; empty when it was, and when nobody asked for that."""
         ...
 
     async def wait(self) -> Exit:
@@ -120,6 +151,10 @@ class Launcher(Protocol):
 
     async def start(self, spec: LaunchSpec) -> Launched:
         """Raises StartFailed, or NotSupported where this machine cannot do what was asked."""
+        ...
+
+    def learn(self, spec: LaunchSpec, modules: Sequence[str]) -> None:
+        """An instance of `spec` has initialised, and imported these: worth importing beforehand the next time."""
         ...
 
     async def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str | Path, timeout_s: float) -> Completed:

@@ -9,7 +9,7 @@ user namespace of its own, gives up every right, and waits. A letter then makes 
 """
 
 # Plain calls of os, and no name from collections.abc at run time: see the first line on Python 3.9.
-# ruff: noqa: PTH100, PTH109, PTH116, PTH120, PTH123
+# ruff: noqa: PTH123
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ import sys
 import threading
 import time
 import types
-from typing import Any, Dict, List, NoReturn, Tuple  # noqa: UP035 -- see above
+from typing import Any, NoReturn
 
 from torpor.sandbox import libc, namespaces, rights, root, seccomp
 
@@ -35,7 +35,7 @@ READY, REFUSED, FORKED = b"Z", b"N", b"F"  # what it says: it forks from now on;
 BIRTH = struct.Struct("<cQi")  # FORKED, the order, the child's process id
 ENTERED, MAPPED, CONFINED = b"u", b"m", b"c"  # what passes the gate between a child and its init, before the letter
 _CHANNEL = 3
-_MAX_NUMBER, _MAX_DESCRIPTORS, _MAX_REASON = 32, 16, 4096
+_MAX_ORDER, _MAX_DESCRIPTORS, _MAX_REASON = 4096, 16, 4096
 _ENTERED_KINDS = (
     namespaces.NEWNET,
     namespaces.NEWIPC,
@@ -84,7 +84,7 @@ def _hide(path: str) -> None:
         del sys.modules[name]
 
 
-def _preload(setup: Dict[str, Any]) -> Tuple[int, Dict[str, str]]:
+def _preload(setup: dict[str, Any]) -> tuple[int, dict[str, str]]:
     """Import what is known to be wanted. What fails is left to the instance that imports it, and told."""
     if setup["site_packages"]:
         import site
@@ -94,7 +94,7 @@ def _preload(setup: Dict[str, Any]) -> Tuple[int, Dict[str, str]]:
     for name in setup["modules"]:
         try:
             importlib.import_module(name)
-        except BaseException as error:  # noqa: BLE001 -- third-party code may raise anything, SystemExit too
+        except BaseException as error:
             skipped[name] = f"{type(error).__name__}: {error}"[:200]
     return len(setup["modules"]) - len(skipped), skipped
 
@@ -114,14 +114,16 @@ def _obstacle(own: set[int]) -> str:
     kept = [f"/proc/self/fd/{fd}" for fd in sorted(fds - own)]
     held = [os.readlink(path) for path in kept if os.path.exists(path) or os.path.islink(path)]
     if held:
-        return f"the environment's libraries keep open what they opened when they were imported: {', '.join(held)[:300]}"
+        return (
+            f"the environment's libraries keep open what they opened when they were imported: {', '.join(held)[:300]}"
+        )
     return ""
 
 
 class Zygote:
     """Forks on order. Single-threaded, for ever."""
 
-    def __init__(self, nest: socket.socket, home: int, setup: Dict[str, Any]) -> None:
+    def __init__(self, nest: socket.socket, home: int, setup: dict[str, Any]) -> None:
         self._nest = nest
         self._home = home
         self._setup = setup
@@ -129,21 +131,21 @@ class Zygote:
 
     def serve(self) -> NoReturn:
         while True:
-            message, descriptors, _, _ = socket.recv_fds(self._nest, _MAX_NUMBER, _MAX_DESCRIPTORS)
+            message, descriptors, _, _ = socket.recv_fds(self._nest, _MAX_ORDER, _MAX_DESCRIPTORS)
             if not message:
                 os._exit(0)
-            self._fork(int(message), descriptors)
+            self._fork(*json.loads(message), descriptors)
             for fd in descriptors:
                 os.close(fd)
 
-    def _fork(self, order: int, descriptors: List[int]) -> None:
+    def _fork(self, order: int, limits: Dict[str, int], descriptors: List[int]) -> None:
         gate, output, channel, processes, *spaces = descriptors
         try:
             libc.setns(processes, namespaces.NEWPID)
             try:
                 pid = namespaces.fork_sibling()
                 if pid == 0:
-                    _child(self._setup, self._filter, spaces, [output, channel], gate)
+                    _child({**self._setup, "limits": limits}, self._filter, spaces, [output, channel], gate)
             finally:
                 libc.setns(self._home, namespaces.NEWPID)  # or the next one fails once that init is gone
             self._nest.send(BIRTH.pack(FORKED, order, pid))
@@ -158,19 +160,19 @@ def _say(gate: int, error: BaseException) -> None:
         pass  # init is gone, and with it whoever wanted to know
 
 
-def _child(setup: Dict[str, Any], code: bytes, spaces: List[int], descriptors: List[int], gate: int) -> NoReturn:
+def _child(setup: dict[str, Any], code: bytes, spaces: list[int], descriptors: list[int], gate: int) -> NoReturn:
     try:
         words = _become_worker(setup, code, spaces, descriptors, gate)
         os.close(gate)
-    except BaseException as error:  # noqa: BLE001 -- nothing may return into the zygote's own loop
+    except BaseException as error:
         _say(gate, error)
         os._exit(_NOT_RUN)
     _run(words)
 
 
 def _become_worker(
-    setup: Dict[str, Any], code: bytes, spaces: List[int], descriptors: List[int], gate: int
-) -> List[str]:
+    setup: dict[str, Any], code: bytes, spaces: list[int], descriptors: list[int], gate: int
+) -> list[str]:
     """Confine ourselves as a worker that was spawned is, wait for the letter, and do as it says."""
     for fd, kind in zip(spaces, _ENTERED_KINDS):  # noqa: B905 -- strict is not in Python 3.9
         libc.setns(fd, kind)
@@ -195,7 +197,7 @@ def _become_worker(
     return _follow(json.loads(text))
 
 
-def _follow(letter: Dict[str, Any]) -> List[str]:
+def _follow(letter: dict[str, Any]) -> list[str]:
     """Variables, folder, limits, and a state of one's own where siblings would share one; returns the words to run."""
     os.environ.clear()
     os.environ.update(letter["env"])
@@ -203,19 +205,25 @@ def _follow(letter: Dict[str, Any]) -> List[str]:
     os.chdir(letter["cwd"])
     for name, value in letter["limits"].items():
         rights.limit(name, value)
-    sys.stdout = sys.__stdout__ = _stream(1, "strict")
-    sys.stderr = sys.__stderr__ = _stream(2, "backslashreplace")
+    for name, fd, errors in (("stdout", 1, "strict"), ("stderr", 2, "backslashreplace")):
+        stream = _stream(name, fd, errors)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
     _reseed()
     gc.enable()
     return list(letter["argv"])
 
 
-def _stream(fd: int, errors: str) -> io.TextIOWrapper:
-    raw = io.open(fd, "wb", closefd=False)  # noqa: UP020, SIM115 -- `open` may have been replaced; it stays open
-    raw.raw.name = "<stdout>" if fd == 1 else "<stderr>"  # type: ignore[misc] # as the interpreter names its own
-    stream = io.TextIOWrapper(raw, encoding=sys.__stdout__.encoding, errors=errors, line_buffering=fd == 2)
-    stream.mode = "w"  # type: ignore[attr-defined] # likewise
-    return stream
+def _stream(name: str, fd: int, errors: str) -> io.TextIOWrapper:
+    raw: Any = io.FileIO(fd, "wb", closefd=False)
+    raw.name = f"<{name}>"
+    stream: Any = io.TextIOWrapper(io.BufferedWriter(raw), encoding=_encoding(), errors=errors, line_buffering=fd == 2)
+    stream.mode = "w"
+    return stream  # type: ignore[no-any-return] # Any only to name it as the interpreter names its own
+
+
+def _encoding() -> str:
+    return sys.stdout.encoding or "utf-8"
 
 
 def _reseed() -> None:
@@ -228,7 +236,7 @@ def _reseed() -> None:
         processes.current_process().authkey = os.urandom(32)
 
 
-def _run(words: List[str]) -> NoReturn:
+def _run(words: list[str]) -> NoReturn:
     """Be the interpreter whose command line is `words`: [-I] FILE …, or [-I] -c CODE …."""
     status = 1
     try:
@@ -238,13 +246,13 @@ def _run(words: List[str]) -> NoReturn:
         os.kill(os.getpid(), signal.SIGINT)
     except SystemExit as leaving:
         status = _status_of(leaving.code)
-    except BaseException:  # noqa: BLE001 -- as an interpreter does
+    except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
         _leave(status)
 
 
-def _execute(words: List[str]) -> int:
+def _execute(words: list[str]) -> int:
     program = types.ModuleType("__main__")
     program.__builtins__ = builtins  # type: ignore[attr-defined] # as in any interpreter
     if words[0] == "-c":

@@ -44,6 +44,7 @@ class Part(Protocol):
     folder: Path
     limits: frozenset[str]
 
+    def bound(self, memory: int, processes: int, cpu: float) -> None: ...
     def entry(self) -> int: ...
     def peak(self) -> int | None: ...
     def reset_peak(self) -> None: ...
@@ -62,6 +63,11 @@ class Group:
     @property
     def limits_memory(self) -> bool:
         return any("memory" in part.limits for part in self._parts)
+
+    def bound(self, bounds: Bounds) -> None:
+        """Change its limits."""
+        for part in self._parts:
+            part.bound(bounds.memory, bounds.processes, bounds.cpu)
 
     def entries(self) -> Iterator[int]:
         """Descriptors of cgroup.procs: who writes "0" to one joins with the rights of this process, which opened it.

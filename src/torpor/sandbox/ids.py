@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WANTED = 65_535
+BLOCK = 1024
 # High in the range that is set aside for containers, and aligned as those are.
 DEFAULT_BASE = 0x6A00_0000
 
@@ -33,7 +34,14 @@ class IdPlan:
 
     @property
     def worker_ids(self) -> range:
-        return range(1, self.count)
+        """Of those alone that are started one by one; zygotes have blocks of their own."""
+        return range(1, self.count // 2 if self.blocks else self.count)
+
+    @property
+    def blocks(self) -> range:
+        """The first id of each block of BLOCK ids, one for each zygote and what is born of it."""
+        first = self.count // 2
+        return range(first, self.count - BLOCK, BLOCK) if first > BLOCK else range(0)
 
 
 def plan(uid_base: int | None = None) -> IdPlan:

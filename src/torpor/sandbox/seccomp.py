@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
+from collections.abc import Callable
 
 from torpor.sandbox import libc, syscalls
 from torpor.sandbox.namespaces import NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWPID, NEWUSER, NEWUTS
@@ -130,7 +131,7 @@ def _if_null(pointer: int, otherwise: Program) -> Program:
     return [_argument(pointer), (_EQUAL, 0, 2, 0), _argument(pointer, high=True), *_among([0], _ALLOW), *otherwise]
 
 
-_EXAMINATIONS = {
+_EXAMINATIONS: dict[str, Callable[[], Program]] = {
     "clone": lambda: _without_namespaces(_NAMESPACES),
     "unshare": lambda: _without_namespaces(_NAMESPACES | _NEWTIME),
     "socket": _socket,
@@ -140,4 +141,4 @@ _EXAMINATIONS = {
     "prlimit64": _prlimit,
     "setrlimit": _setrlimit,
 }
-_OF_ZYGOTES = {"unshare": lambda: _without_namespaces((_NAMESPACES | _NEWTIME) & ~NEWUSER)}
+_OF_ZYGOTES: dict[str, Callable[[], Program]] = {"unshare": lambda: _without_namespaces((_NAMESPACES | _NEWTIME) & ~NEWUSER)}

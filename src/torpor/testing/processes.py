@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from torpor.core.errors import StartFailed
+from torpor.core.invocation import Depth
 from torpor.runtime.spec import Completed, Exit, LaunchSpec
 
 # The guest expects the control channel as descriptor 3, and subprocess passes descriptors under their own numbers.
@@ -39,6 +40,9 @@ class PlainProcesses:
         self._live.add(process)
         self.started += 1
         return process
+
+    def learn(self, spec: LaunchSpec, modules: Sequence[str]) -> None:
+        """There are no zygotes here to load them beforehand."""
 
     async def run(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: str | Path, timeout_s: float) -> Completed:
         """Run a trusted command. Raises StartFailed when it cannot be executed or takes longer than allowed."""
@@ -75,6 +79,8 @@ class PlainProcess:
         self.output, self._guest_output = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.output, False)
         self.listeners: tuple[socket.socket, ...] = ()
+        self.depth = Depth.SPAWN
+        self.reason = ""
 
     @classmethod
     async def start(cls, spec: LaunchSpec, closed: Callable[[PlainProcess], None]) -> PlainProcess:

@@ -1,0 +1,319 @@
+"""The zygotes of a server: one for each environment that is called, replaced, retired and put to sleep as policy says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from torpor.core.errors import StartFailed
+from torpor.policy import preload
+from torpor.policy.preload import Resting
+from torpor.runtime.blanks import Blank, Shape, make_blank
+from torpor.runtime.launched import Sandboxed
+from torpor.runtime.learned import ModuleStore
+from torpor.runtime.live_zygote import Ground, LiveZygote, ZygoteRefused
+from torpor.runtime.spec import LaunchSpec, ZygoteSpec
+
+_log = structlog.get_logger()
+_TASK = "/var/task"
+_LATEST = 8  # starts remembered for each environment
+
+
+class NoZygote(StartFailed):
+    """There is no zygote to fork this instance from, for the reason that is given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZygoteOptions:
+    """`hot_s` after a start blanks are held ready, `idle_s` the zygote itself; `memory_mb` is for all that nobody uses."""
+
+    hot_s: float = 60.0
+    idle_s: float = 3600.0
+    memory_mb: int = 4096
+    refill_s: float = 0.05  # after a start, so that the request goes first
+    settle_s: float = 0.5  # before a zygote is built: what was learned by several starts at once is learned together
+    check_s: float = 5.0
+
+
+class Place:
+    """What there is for one environment."""
+
+    def __init__(self, spec: ZygoteSpec, modules: Sequence[str]) -> None:
+        self.spec = spec
+        self.modules = list(modules)
+        self.zygote: LiveZygote | None = None
+        self.old: list[LiveZygote] = []  # they fork no more; their instances live on
+        self.reason = "its environment is called for the first time"
+        self.refused = False  # by its libraries: there is no use in trying again
+        self.failures = 0
+        self.building: asyncio.Task[None] | None = None
+        self.filling: asyncio.Task[None] | None = None
+        self.calls: deque[float] = deque(maxlen=_LATEST)
+        self.pattern: LaunchSpec | None = None  # the latest start: what blanks are made for
+        self.blanks: deque[Blank] = deque()
+
+
+class Zygotes:
+    """Belongs to one event loop."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        store: ModuleStore,
+        options: ZygoteOptions | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ground = ground
+        self._store = store
+        self._options = options or ZygoteOptions()
+        self._clock = clock
+        self._places: dict[str, Place] = {}
+        blocks = list(ground.plan.blocks)
+        random.shuffle(blocks)  # another server on this machine may draw from the same range
+        self._free_blocks = deque(blocks)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+
+    # ── starting ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self, spec: LaunchSpec, undo: AsyncExitStack) -> Sandboxed:
+        """Fork an instance. Raises NoZygote when it must be spawned instead, StartFailed when forking failed."""
+        assert spec.zygote is not None
+        place = self._place(spec.zygote)
+        place.calls.append(self._clock())
+        zygote = place.zygote
+        if zygote is None:
+            raise NoZygote(place.reason)
+        self._must_fit(zygote, spec)
+        place.pattern = spec
+        blank = self._take_blank(place, spec)
+        if blank is None:
+            blank = await make_blank(zygote, spec, self._ground, undo)
+        else:
+            undo.push_async_callback(blank.undo.aclose)
+        self._refill_soon(place)
+        return await blank.settle(spec, self._ground, undo)
+
+    def _must_fit(self, zygote: LiveZygote, spec: LaunchSpec) -> None:
+        shared = {one.target for one in zygote.spec.mounts}
+        for mount in spec.mounts:
+            if not mount.read_only or (mount.target not in shared and mount.target != _TASK):
+                raise NoZygote(f"it has a mount of its own at {mount.target}")
+            if mount.target == _TASK and (reason := preload.module_in_the_way(_entries(mount.source), zygote.modules)):
+                raise NoZygote(reason)
+        if spec.hosts:
+            raise NoZygote("it has names of its own for other hosts")
+
+    def _take_blank(self, place: Place, spec: LaunchSpec) -> Blank | None:
+        shape = Shape.of(spec)
+        for blank in list(place.blanks):
+            if blank.alive and blank.shape == shape and blank.zygote is place.zygote:
+                place.blanks.remove(blank)
+                return blank
+        return None
+
+    # ── learning and building ───────────────────────────────────────────────────────────────────────────────────────
+
+    def learn(self, spec: LaunchSpec, modules: Sequence[str]) -> None:
+        """An instance initialised, and imported these beyond what was there: build a zygote, or a better one."""
+        if spec.zygote is None or spec.no_zygote:
+            return
+        place = self._place(spec.zygote)
+        hopeless = place.zygote.skipped if place.zygote is not None else {}
+        fresh = preload.news(place.modules, modules, hopeless)
+        if fresh:
+            place.modules += fresh
+            place.refused = False
+            self._spawn(asyncio.to_thread(self._store.save, place.spec.key, list(place.modules)))
+        if fresh or place.zygote is None:
+            self._build_soon(place)
+
+    def _place(self, spec: ZygoteSpec) -> Place:
+        place = self._places.get(spec.key)
+        if place is None:
+            place = self._places[spec.key] = Place(spec, self._store.load(spec.key))
+            self._check_later()
+        return place
+
+    def _build_soon(self, place: Place) -> None:
+        if place.building is None and not place.refused and not self._closing:
+            place.building = self._spawn(self._build(place))
+
+    async def _build(self, place: Place) -> None:
+        """Build one that has all the modules known by then, and let it take over."""
+        try:
+            await asyncio.sleep(max(self._options.settle_s, preload.back_off_s(place.failures)))
+            if not self._free_blocks and self._ground.plan.count:
+                place.reason = "every block of user ids for zygotes is in use"
+                return
+            zygote = await self._open(place)
+        finally:
+            place.building = None
+        if zygote is not None:
+            self._replace(place, zygote)
+            if len(place.modules) > len(zygote.modules):  # more was learned meanwhile
+                self._build_soon(place)
+
+    async def _open(self, place: Place) -> LiveZygote | None:
+        zygote = LiveZygote(place.spec, place.modules, self._ground)
+        block = self._free_blocks.popleft() if self._free_blocks else 0
+        zygote.on_close(lambda: self._free_blocks.append(block) if block else None)
+        try:
+            await zygote.open(block)
+        except StartFailed as failed:
+            place.refused = isinstance(failed, ZygoteRefused)
+            place.failures += 1
+            place.reason = failed.message
+            _log.warning("zygote.failed", action="zygote.failed", zygote=place.spec.key, reason=failed.message)
+            return None
+        place.failures = 0
+        return zygote
+
+    def _replace(self, place: Place, zygote: LiveZygote) -> None:
+        old, place.zygote = place.zygote, zygote
+        zygote.on_end = lambda: self._lost(place, zygote)
+        if old is not None:
+            self._retire(place, old)
+        skipped = len(zygote.skipped)
+        _log.info(
+            "zygote.ready", action="zygote.ready", zygote=place.spec.key, modules=len(zygote.modules), skipped=skipped
+        )
+        self._refill_soon(place)
+
+    def _lost(self, place: Place, zygote: LiveZygote) -> None:
+        """It ended by itself: what was born of it lives on, if its nest does; another takes its place."""
+        if place.zygote is not zygote:
+            return
+        place.zygote = None
+        place.failures += 1
+        place.reason = "its zygote ended and is being replaced"
+        _log.warning("zygote.lost", action="zygote.lost", zygote=place.spec.key, reason=zygote.last_words())
+        self._retire(place, zygote)
+        self._build_soon(place)
+
+    def _retire(self, place: Place, zygote: LiveZygote) -> None:
+        zygote.retire()
+        place.old.append(zygote)
+        self._drop_blanks(place, lambda blank: blank.zygote is zygote)
+        self._check_later()
+
+    # ── blanks ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _refill_soon(self, place: Place) -> None:
+        if place.filling is None and not self._closing:
+            place.filling = self._spawn(self._refill(place))
+
+    async def _refill(self, place: Place) -> None:
+        try:
+            await asyncio.sleep(self._options.refill_s)
+            while (spec := place.pattern) is not None and (zygote := place.zygote) is not None:
+                self._drop_blanks(place, lambda blank: not blank.alive)
+                shape = Shape.of(spec)
+                self._drop_blanks(place, lambda blank, shape=shape: blank.shape != shape)  # type: ignore[misc]
+                if len(place.blanks) >= preload.blanks(place.calls, self._clock(), self._options.hot_s):
+                    return
+                place.blanks.append(await self._make_blank(zygote, spec))
+        except (StartFailed, OSError) as error:
+            _log.warning("blank.failed", action="blank.failed", zygote=place.spec.key, reason=str(error))
+        finally:
+            place.filling = None
+
+    async def _make_blank(self, zygote: LiveZygote, spec: LaunchSpec) -> Blank:
+        undo = AsyncExitStack()
+        try:
+            async with asyncio.timeout(self._ground.start_timeout_s):
+                return await make_blank(zygote, spec, self._ground, undo)
+        except BaseException:
+            await asyncio.shield(self._spawn(undo.aclose()))
+            raise
+
+    def _drop_blanks(self, place: Place, unwanted: Callable[[Blank], bool]) -> None:
+        for blank in [one for one in place.blanks if unwanted(one)]:
+            place.blanks.remove(blank)
+            self._spawn(blank.undo.aclose())
+
+    # ── sleep and end ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _check_later(self) -> None:
+        if self._timer is None and not self._closing:
+            self._timer = asyncio.get_running_loop().call_later(self._options.check_s, self._check)
+
+    def _check(self) -> None:
+        """Let blanks and zygotes go that nobody called for, and old zygotes without instances."""
+        self._timer = None
+        now = self._clock()
+        for place in self._places.values():
+            if not preload.blanks(place.calls, now, self._options.hot_s):
+                self._drop_blanks(place, lambda _: True)
+            for zygote in [one for one in place.old if one.unused]:
+                place.old.remove(zygote)
+                self._spawn(zygote.close())
+        places = [place for place in self._places.values() if place.zygote is not None]
+        resting = [_resting(place) for place in places]
+        for index in preload.to_sleep(resting, self._options.memory_mb, now, self._options.idle_s):
+            self._put_to_sleep(places[index])
+        for key in [key for key, place in self._places.items() if _is_empty(place)]:
+            if not preload.blanks(self._places[key].calls, now, self._options.idle_s):
+                del self._places[key]
+        if self._places:
+            self._check_later()
+
+    def _put_to_sleep(self, place: Place) -> None:
+        zygote, place.zygote = place.zygote, None
+        place.reason = "its zygote was asleep"
+        if zygote is not None:
+            self._retire(place, zygote)
+
+    async def close(self) -> None:
+        """End every zygote and blank."""
+        self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for place in self._places.values():
+            for task in (place.building, place.filling):
+                if task is not None:
+                    task.cancel()
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        for place in self._places.values():
+            await asyncio.gather(*(blank.undo.aclose() for blank in place.blanks))
+            zygotes = [*place.old, *([place.zygote] if place.zygote is not None else [])]
+            await asyncio.gather(*(zygote.close() for zygote in zygotes))
+        self._places.clear()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("zygote.task_failed", action="zygote.task_failed", error=repr(error))
+
+
+def _entries(folder: str) -> list[str]:
+    with suppress(OSError):
+        return os.listdir(folder)
+    return []
+
+
+def _resting(place: Place) -> Resting:
+    assert place.zygote is not None
+    since = place.calls[-1] if place.calls else 0.0
+    return Resting(place.zygote.memory_mb, since, place.zygote.unused or len(place.blanks) == place.zygote.born)
+
+
+def _is_empty(place: Place) -> bool:
+    return not (place.zygote or place.old or place.building or place.filling or place.blanks)
