@@ -165,7 +165,9 @@ async def _open_back(
             run_dir=data.run,
             uid_base=settings.uid_base,
             start_timeout_s=settings.start_timeout_s,
-        )
+            zygotes=settings.zygotes,
+        ),
+        _note,
     )
     stack.push_async_callback(launcher.close)
     doors: list[Doors] = []
@@ -309,6 +311,10 @@ def _instances(node: Node, function: str | None) -> Instances:
     statistics = node.statistics()
     pools = statistics.pools if function is None else statistics.of(function)
     return Instances(sum(pool.idle for pool in pools), sum(pool.busy for pool in pools))
+
+
+def _note(action: str, **facts: object) -> None:
+    _log.warning(action, action=action, **facts)
 
 
 def _three_quarters_of_memory_mb() -> int:

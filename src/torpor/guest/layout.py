@@ -7,6 +7,7 @@ from pathlib import Path
 RUNTIME_DIR = "/var/runtime"
 PROGRAM = RUNTIME_DIR + "/bootstrap.py"
 PACKAGE = RUNTIME_DIR + "/_torpor_guest"
+WORKER = "_torpor_guest.guest.worker"  # as a module inside
 
 
 def files() -> list[tuple[str, str]]:

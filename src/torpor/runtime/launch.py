@@ -16,10 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import structlog
-
 from torpor.core.errors import NotSupported, StartFailed
 from torpor.core.function import Isolation
+from torpor.core.invocation import Depth
 from torpor.runtime import janitor, orders
 from torpor.runtime.accounts import meter_of
 from torpor.runtime.blanks import bounds_of
@@ -28,7 +27,7 @@ from torpor.runtime.launched import Sandboxed
 from torpor.runtime.learned import FolderModules
 from torpor.runtime.link import SentinelLink, bare_python
 from torpor.runtime.live_zygote import Ground
-from torpor.runtime.spec import Completed, Exit, Launched, Launcher, LaunchSpec, Mount, SandboxOptions
+from torpor.runtime.spec import Completed, Exit, Launched, Launcher, LaunchSpec, Mount, Note, SandboxOptions, unnoted
 from torpor.runtime.zygotes import NoZygote, Zygotes
 from torpor.sandbox import ids, rights
 from torpor.sandbox.cgroups import Bounds, Cgroups, Group, discover
@@ -49,10 +48,9 @@ T = TypeVar("T")
 _MIB = 1024 * 1024
 ZYGOTE_MEMORY_MB = 4096
 ZYGOTE_START_S = 120.0
-_log = structlog.get_logger()
 
 
-async def open_sandboxes(options: SandboxOptions) -> Sandboxes:
+async def open_sandboxes(options: SandboxOptions, note: Note = unnoted) -> Sandboxes:
     """Sweep what a crash left, start the janitor and the sentinel. Raises NotSupported where namespaces are not had."""
     options = replace(options, run_dir=options.run_dir.absolute())  # janitor and sentinel work elsewhere
     options.run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -63,7 +61,7 @@ async def open_sandboxes(options: SandboxOptions) -> Sandboxes:
     roots = [str(root) for _, root in cgroups.roots]
     record.write_text(json.dumps(roots), encoding="utf-8")
     lifeline = await asyncio.to_thread(_start_janitor, roots, [str(record)])
-    sandboxes = Sandboxes(options, ids.plan(options.uid_base), cgroups, lifeline)
+    sandboxes = Sandboxes(options, ids.plan(options.uid_base), cgroups, lifeline, note)
     try:
         await sandboxes.open()
     except BaseException:
@@ -109,7 +107,9 @@ class Sandboxes:
         plan: ids.IdPlan,
         cgroups: Cgroups,
         lifeline: tuple[int, subprocess.Popen[bytes]],
+        note: Note,
     ) -> None:
+        self._note = note
         self._options = options
         self._plan = plan
         self._cgroups = cgroups
@@ -135,7 +135,7 @@ class Sandboxes:
             memory_mb=ZYGOTE_MEMORY_MB,
             start_timeout_s=ZYGOTE_START_S,
         )
-        self._zygotes = Zygotes(ground, FolderModules(options.data_dir / "preload"))
+        self._zygotes = Zygotes(ground, FolderModules(options.data_dir / "preload"), note)
 
     async def open(self) -> None:
         await self._link.open()
@@ -172,7 +172,7 @@ class Sandboxes:
                 reason = declined.message
             except StartFailed as failed:
                 reason = failed.message
-                _log.warning("zygote.fork_failed", action="zygote.fork_failed", zygote=spec.zygote.key, error=reason)
+                self._note("zygote.fork_failed", zygote=spec.zygote.key, error=reason)
         live = self._keep(await self._undoing(spec, self._start))
         live.reason = reason
         return live
@@ -198,6 +198,10 @@ class Sandboxes:
         except BaseException:
             await self._finish(undo)
             raise
+
+    def zygote_state(self, key: str) -> tuple[Depth, str]:
+        """How the next instance of this environment will start, and why so."""
+        return self._zygotes.state(key)
 
     def learn(self, spec: LaunchSpec, modules: Sequence[str]) -> None:
         if self._options.zygotes and not self._closing:

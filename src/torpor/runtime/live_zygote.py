@@ -185,6 +185,7 @@ class LiveZygote:
         """End it and everything born of it."""
         if self.state is ZygoteState.ENDED:
             return
+        self.on_end = lambda: None
         self._fail("the zygote was ended")
         if self.state is ZygoteState.RETIRED:
             self.state = advance(self.state, ZygoteState.ENDED)

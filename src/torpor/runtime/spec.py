@@ -93,6 +93,16 @@ class SandboxOptions:
     zygotes: bool = True
 
 
+class Note(Protocol):
+    """Told what an operator may want to know: a stable action, and the facts."""
+
+    def __call__(self, action: str, **facts: object) -> None: ...
+
+
+def unnoted(action: str, **facts: object) -> None:
+    """Nobody wants to know."""
+
+
 class Launched(Protocol):
     """A live instance. Descriptors are non-blocking and belong to it: close() closes them."""
 

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from torpor.core.arn import Home
-from torpor.core.function import Revision
+from torpor.core.function import Environment, Revision
 from torpor.core.limits import Limits
 from torpor.guest import layout
 from torpor.guest.settings import PRIVATE_VARIABLE, to_variable
-from torpor.runtime.spec import LaunchSpec, Mount
+from torpor.policy import preload
+from torpor.runtime.spec import LaunchSpec, Mount, ZygoteSpec
 
 TASK_ROOT = "/var/task"
 DOOR = "127.0.0.1:9001"
@@ -44,10 +45,12 @@ def build_world(revision: Revision, *, home: Home, limits: Limits, now: datetime
     day = (now or datetime.now(UTC)).strftime("%Y/%m/%d")
     log_stream = f"{day}/[{revision.version}]{instance_id}"
     config = revision.config
+    base = zygote_of(revision.environment)
+    env = variables(revision, home=home, limits=limits, log_stream=log_stream)
     spec = LaunchSpec(
         instance_id=instance_id,
         argv=(revision.environment.python, layout.PROGRAM),
-        env=variables(revision, home=home, limits=limits, log_stream=log_stream),
+        env=env,
         cwd=TASK_ROOT,
         mounts=_mounts(revision),
         memory_mb=config.memory_mb,
@@ -55,6 +58,8 @@ def build_world(revision: Revision, *, home: Home, limits: Limits, now: datetime
         processes=limits.instance_processes,
         open_files=limits.instance_files,
         isolation=config.isolation,
+        zygote=base,
+        no_zygote=preload.variable_in_the_way(env, base.env),
     )
     return World(spec, instance_id, log_stream)
 
@@ -62,16 +67,28 @@ def build_world(revision: Revision, *, home: Home, limits: Limits, now: datetime
 def variables(revision: Revision, *, home: Home, limits: Limits, log_stream: str) -> dict[str, str]:
     """The instance's environment: defaults, then the function's own variables, then what is reserved."""
     own = {name: value for name, value in revision.config.variables.items() if name not in RESERVED}
-    return {**_defaults(revision), **own, **_reserved(revision, home, limits, log_stream)}
+    return {**_defaults(revision.environment), **own, **_reserved(revision, home, limits, log_stream)}
 
 
-def _defaults(revision: Revision) -> Mapping[str, str]:
+def zygote_of(environment: Environment) -> ZygoteSpec:
+    """What instances of this environment are forked from: it starts as they do, but for what is a function's own."""
+    return ZygoteSpec(
+        key=environment.digest,
+        python=environment.python,
+        site_packages=environment.site_packages,
+        env=_defaults(environment),
+        mounts=_shared_mounts(environment),
+        always=(layout.WORKER,),
+    )
+
+
+def _defaults(environment: Environment) -> Mapping[str, str]:
     """What a function may set otherwise. HOME is the one folder it can write to: many libraries insist on one."""
     return {
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
         "HOME": "/tmp",  # noqa: S108  # the sandbox's own
-        "PATH": f"{Path(revision.environment.python).parent}:/usr/local/bin:/usr/bin:/bin:/opt/bin",
+        "PATH": f"{Path(environment.python).parent}:/usr/local/bin:/usr/bin:/bin:/opt/bin",
         "LD_LIBRARY_PATH": f"{TASK_ROOT}:{TASK_ROOT}/lib:/opt/lib",
         "PYTHONPATH": layout.RUNTIME_DIR,
         "AWS_ENDPOINT_URL": f"http://{DOOR}",
@@ -114,6 +131,10 @@ def _credentials() -> Mapping[str, str]:
 
 
 def _mounts(revision: Revision) -> tuple[Mount, ...]:
+    return (Mount(source=revision.code_dir, target=TASK_ROOT), *_shared_mounts(revision.environment))
+
+
+def _shared_mounts(environment: Environment) -> tuple[Mount, ...]:
+    """What all instances of an environment see: the guest, the environment, its interpreter."""
     guest = [Mount(source=source, target=target) for source, target in layout.files()]
-    environment = [Mount(source=path, target=path) for path in revision.environment.mounts]
-    return (Mount(source=revision.code_dir, target=TASK_ROOT), *guest, *environment)
+    return (*guest, *(Mount(source=path, target=path) for path in environment.mounts))

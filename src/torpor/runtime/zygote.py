@@ -134,11 +134,12 @@ class Zygote:
             message, descriptors, _, _ = socket.recv_fds(self._nest, _MAX_ORDER, _MAX_DESCRIPTORS)
             if not message:
                 os._exit(0)
-            self._fork(*json.loads(message), descriptors)
+            order, limits = json.loads(message)
+            self._fork(order, limits, descriptors)
             for fd in descriptors:
                 os.close(fd)
 
-    def _fork(self, order: int, limits: Dict[str, int], descriptors: List[int]) -> None:
+    def _fork(self, order: int, limits: dict[str, int], descriptors: list[int]) -> None:
         gate, output, channel, processes, *spaces = descriptors
         try:
             libc.setns(processes, namespaces.NEWPID)

@@ -12,18 +12,16 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
 from torpor.core.errors import StartFailed
+from torpor.core.invocation import Depth
 from torpor.policy import preload
 from torpor.policy.preload import Resting
 from torpor.runtime.blanks import Blank, Shape, make_blank
 from torpor.runtime.launched import Sandboxed
 from torpor.runtime.learned import ModuleStore
 from torpor.runtime.live_zygote import Ground, LiveZygote, ZygoteRefused
-from torpor.runtime.spec import LaunchSpec, ZygoteSpec
+from torpor.runtime.spec import LaunchSpec, Note, ZygoteSpec
 
-_log = structlog.get_logger()
 _TASK = "/var/task"
 _LATEST = 8  # starts remembered for each environment
 
@@ -69,11 +67,13 @@ class Zygotes:
         self,
         ground: Ground,
         store: ModuleStore,
+        note: Note,
         options: ZygoteOptions | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ground = ground
         self._store = store
+        self._note = note
         self._options = options or ZygoteOptions()
         self._clock = clock
         self._places: dict[str, Place] = {}
@@ -103,6 +103,13 @@ class Zygotes:
             undo.push_async_callback(blank.undo.aclose)
         self._refill_soon(place)
         return await blank.settle(spec, self._ground, undo)
+
+    def state(self, key: str) -> tuple[Depth, str]:
+        """How the next instance of an environment will start, and why not from a zygote."""
+        place = self._places.get(key)
+        if place is None:
+            return Depth.SPAWN, "its environment was not called lately"
+        return (Depth.SPAWN, place.reason) if place.zygote is None else (Depth.ZYGOTE, "")
 
     def _must_fit(self, zygote: LiveZygote, spec: LaunchSpec) -> None:
         shared = {one.target for one in zygote.spec.mounts}
@@ -174,7 +181,7 @@ class Zygotes:
             place.refused = isinstance(failed, ZygoteRefused)
             place.failures += 1
             place.reason = failed.message
-            _log.warning("zygote.failed", action="zygote.failed", zygote=place.spec.key, reason=failed.message)
+            self._note("zygote.failed", zygote=place.spec.key, reason=failed.message)
             return None
         place.failures = 0
         return zygote
@@ -185,8 +192,7 @@ class Zygotes:
         if old is not None:
             self._retire(place, old)
         skipped = len(zygote.skipped)
-        _log.info(
-            "zygote.ready", action="zygote.ready", zygote=place.spec.key, modules=len(zygote.modules), skipped=skipped
+        self._note("zygote.ready", zygote=place.spec.key, modules=len(zygote.modules), skipped=skipped
         )
         self._refill_soon(place)
 
@@ -197,7 +203,7 @@ class Zygotes:
         place.zygote = None
         place.failures += 1
         place.reason = "its zygote ended and is being replaced"
-        _log.warning("zygote.lost", action="zygote.lost", zygote=place.spec.key, reason=zygote.last_words())
+        self._note("zygote.lost", zygote=place.spec.key, reason=zygote.last_words())
         self._retire(place, zygote)
         self._build_soon(place)
 
@@ -224,7 +230,7 @@ class Zygotes:
                     return
                 place.blanks.append(await self._make_blank(zygote, spec))
         except (StartFailed, OSError) as error:
-            _log.warning("blank.failed", action="blank.failed", zygote=place.spec.key, reason=str(error))
+            self._note("blank.failed", zygote=place.spec.key, reason=str(error))
         finally:
             place.filling = None
 
@@ -300,7 +306,7 @@ class Zygotes:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("zygote.task_failed", action="zygote.task_failed", error=repr(error))
+            self._note("zygote.task_failed", error=repr(error))
 
 
 def _entries(folder: str) -> list[str]:

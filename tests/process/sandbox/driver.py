@@ -1,6 +1,6 @@
 """Runs the attempts of attempts.py inside an instance, beside a victim; as any user, on the standard library alone.
 
-`python driver.py FOLDER`: FOLDER is empty and ours. Prints JSON: how the sandboxes are set up, and each attempt's outcome.
+`python driver.py FOLDER [forked]`: FOLDER is empty and ours; `forked` from a zygote. Prints JSON: how the sandboxes are set up, and each attempt's outcome.
 """
 
 import asyncio
@@ -12,8 +12,10 @@ import socket
 import sys
 from pathlib import Path
 
+from torpor.core.invocation import Depth
 from torpor.runtime.accounts import host_pid
 from torpor.runtime.launch import LaunchSpec, Mount, SandboxOptions, open_sandboxes
+from torpor.runtime.spec import ZygoteSpec
 
 HERE = Path(__file__).parent
 ENVIRONMENT = {"LANG": "C.UTF-8", "GIVEN": "on purpose"}
@@ -56,6 +58,19 @@ async def output_until(live, wanted):
     return text + read(live.output)
 
 
+def zygote():
+    """What instances of these tests are forked from, where they are."""
+    python, needed = interpreter()
+    return ZygoteSpec(key="tests", python=python, site_packages="", env=ENVIRONMENT, mounts=needed)
+
+
+async def prepare(box, modules=("json", "socket", "ctypes", "subprocess")):
+    """Wait until instances are forked from a zygote, which has imported `modules`."""
+    box.learn(LaunchSpec(instance_id="x", argv=(), env={}, zygote=zygote()), modules)
+    while box.zygote_state("tests")[0] is Depth.SPAWN:
+        await asyncio.sleep(0.01)
+
+
 def start(box, code, *arguments, mounts=(), **changes):
     python, needed = interpreter()
     values = {"instance_id": "x", "env": ENVIRONMENT, "cwd": "/tmp", "memory_mb": 256, "tmp_mb": 64, "open_files": 256}
@@ -63,7 +78,7 @@ def start(box, code, *arguments, mounts=(), **changes):
     return box.start(LaunchSpec(**(values | changes)))
 
 
-async def report(folder):
+async def report(folder, *, forked=False):
     data = folder / "data"
     data.mkdir(mode=0o700)
     (data / "key.json").write_text("secret")
@@ -86,8 +101,12 @@ async def report(folder):
             "shm_key": SHM_KEY,
             "pids": {"server": os.getpid(), "victim": host_pid(victim._birth.handle)},
         }
-        seen = (Mount(source=str(HERE / "attempts.py"), target="/var/runtime/attempts.py"),)
-        live = await start(box, ("/var/runtime/attempts.py",), json.dumps(outside), mounts=seen)
+        if forked:
+            await prepare(box)
+        seen = (Mount(source=str(HERE), target="/var/task"),)
+        born = {"zygote": zygote() if forked else None}
+        live = await start(box, ("/var/task/attempts.py",), json.dumps(outside), mounts=seen, **born)
+        assert live.depth is (Depth.ZYGOTE if forked else Depth.SPAWN), live.reason
         text = await output_until(live, lambda _: False)
         exit_ = await live.wait()
         return {
@@ -106,4 +125,4 @@ async def report(folder):
 
 
 if __name__ == "__main__":
-    json.dump(asyncio.run(report(Path(sys.argv[1]))), sys.stdout)
+    json.dump(asyncio.run(report(Path(sys.argv[1]), forked="forked" in sys.argv)), sys.stdout)
