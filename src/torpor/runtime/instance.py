@@ -31,6 +31,7 @@ from torpor.runtime.meter import Meter
 from torpor.runtime.output import OutputReader
 from torpor.runtime.ports import DoorOpener
 from torpor.runtime.spec import Exit, Launcher
+from torpor.runtime.starts import Start
 from torpor.runtime.states import InstanceState, advance
 from torpor.runtime.world import World
 from torpor.wire.frames import Frame, Kind, ProtocolViolation
@@ -86,7 +87,8 @@ class Instance:
         self.state = InstanceState.STARTING
         self.idle_since = 0.0
         self.max_memory_mb = 0
-        self.modules: tuple[str, ...] = ()  # what the first initialisation imported from the environment
+        self.modules: tuple[str, ...] = ()  # what its initialisation imported from interpreter and environment
+        self.origin = Start(Depth.SPAWN)
         self._world = world
         self._shared = shared
         self._owner = owner
@@ -140,6 +142,7 @@ class Instance:
         launched = await self._shared.launcher.start(self._world.spec)
         limits = self._shared.limits
         self._began = self._shared.clock()
+        self.origin = Start(launched.depth, launched.reason)
         self._meter = Meter(launched)
         self._attachment = Attachment(
             launched,
@@ -246,7 +249,7 @@ class Instance:
     def _begin(self, job: Job) -> None:
         job.stop_waiting()
         if self._init_ms is not None:
-            job.depth, job.init_ms, self._init_ms = Depth.SPAWN, self._init_ms, None
+            job.depth, job.init_ms, self._init_ms = self.origin.depth, self._init_ms, None
         self._journal.write(journal.start(job.request_id, self.revision.version), job.request_id, job.tail)
         job.began = self._shared.clock()
 
@@ -338,6 +341,7 @@ class Instance:
 
     def _become_ready(self, report: Ready) -> None:
         self.modules = report.modules
+        self._shared.launcher.learn(self._world.spec, report.modules)
         self.max_memory_mb = self._attachment.launched.max_memory_mb()
         self.state = advance(self.state, InstanceState.IDLE)
         self.idle_since = self._shared.clock()

@@ -22,6 +22,7 @@ from torpor.runtime.journal import LogSink
 from torpor.runtime.pool import Host, Pool, PoolOptions, PoolStatistics
 from torpor.runtime.ports import DoorOpener
 from torpor.runtime.spec import Launcher
+from torpor.runtime.starts import Start, Starts
 
 _log = structlog.get_logger()
 
@@ -85,7 +86,15 @@ class Node:
             clock=clock,
         )
         self._capacity = Capacity(options.limits.concurrency, options.memory_budget_mb)
-        self._host = Host(shared, self._capacity, make_room=self._make_room, abandoned=abandoned, changed=self._changed)
+        self._begun = Starts()
+        self._host = Host(
+            shared,
+            self._capacity,
+            make_room=self._make_room,
+            abandoned=abandoned,
+            changed=self._changed,
+            starts=self._begun,
+        )
         self._pools: dict[str, Pool] = {}
         self._retiring: set[Pool] = set()
         self._closing = False
@@ -112,6 +121,7 @@ class Node:
 
     async def retire(self, revision_key: str) -> None:
         """Take no new work for this revision; what is running finishes, and then its instances end."""
+        self._begun.forget(revision_key)
         pool = self._pools.pop(revision_key, None)
         if pool is not None:
             self._retiring.add(pool)
@@ -125,6 +135,10 @@ class Node:
         """What initialisation imported from interpreter and environment, in order; empty before anyone was ready."""
         pool = self._pools.get(revision_key)
         return pool.modules if pool is not None else ()
+
+    def start_of(self, function: str) -> Start | None:
+        """How the latest instance of this function began, and why it was not forked; None when there was none yet."""
+        return self._begun.of(function)
 
     def statistics(self) -> NodeStatistics:
         return NodeStatistics(tuple(pool.statistics() for pool in self._all_pools()))

@@ -14,7 +14,7 @@ import structlog
 
 from torpor.core.errors import NotSupported, StartFailed, Throttled, TorporError
 from torpor.core.function import Revision
-from torpor.core.invocation import Outcome
+from torpor.core.invocation import Depth, Outcome
 from torpor.policy import keep_alive, scale
 from torpor.policy.evict import Idle
 from torpor.policy.scale import Load, Room
@@ -22,6 +22,7 @@ from torpor.runtime import faults
 from torpor.runtime.capacity import Capacity
 from torpor.runtime.instance import InitFailed, Instance, Surroundings
 from torpor.runtime.job import Job
+from torpor.runtime.starts import Starts
 from torpor.runtime.states import InstanceState
 from torpor.runtime.world import build_world
 
@@ -58,12 +59,14 @@ class Host:
         make_room: Callable[[int], None],
         abandoned: Callable[[Outcome], None],
         changed: Callable[[Pool], None],
+        starts: Starts,
     ) -> None:
         self.shared = shared
         self.capacity = capacity
         self.make_room = make_room
         self.abandoned = abandoned
         self.changed = changed
+        self.starts = starts
 
 
 class Pool:
@@ -82,6 +85,7 @@ class Pool:
         self._keep_alive_s = options.keep_alive_s
         self._expiry: asyncio.TimerHandle | None = None
         self._observed_mb = 0
+        self._stopped = False
         self.modules: tuple[str, ...] = ()
         self._capacity.consumers.add(self)
 
@@ -116,6 +120,7 @@ class Pool:
         """End everything now; returns what to wait for."""
         while self._waiting:
             self._waiting.popleft().reject(error)
+        self._stopped = True
         for task in self._starts:
             task.cancel()
         for instance in list(self._instances):
@@ -201,27 +206,51 @@ class Pool:
 
     def _begin_start(self) -> None:
         self._capacity.starting += 1
-        shared = self._host.shared
-        instance = Instance(
-            self.revision, build_world(self.revision, home=shared.home, limits=shared.limits), shared, self
-        )
-        self._instances.add(instance)
-        task = self._loop.create_task(self._bring_up(instance))
+        task = self._loop.create_task(self._bring_up(self._new_instance()))
         self._starts.add(task)
         task.add_done_callback(self._start_done)
 
+    def _new_instance(self) -> Instance:
+        shared = self._host.shared
+        unfit = self._host.starts.unfit(self.revision)
+        world = build_world(self.revision, home=shared.home, limits=shared.limits, no_zygote=unfit)
+        instance = Instance(self.revision, world, shared, self)
+        self._instances.add(instance)
+        return instance
+
     async def _bring_up(self, instance: Instance) -> None:
         try:
-            await instance.start()
+            await self._start(instance)
         except InitFailed as failed:
-            job = self._next_waiting()
-            if job is not None:
-                instance.fail_start(job, failed)
-            return
+            if instance.origin.depth is Depth.ZYGOTE and not self._stopped:
+                await self._bring_up_afresh(failed)
+            else:
+                self._blame(instance, failed)
+
+    async def _start(self, instance: Instance) -> None:
+        await instance.start()
+        self._host.starts.note(self.revision, instance.origin)
         self._observe(instance)
         self.modules = instance.modules
         self._free.append(instance)
         self._serve()  # at once: one that dies young must take an invocation with it, or is replaced for ever
+
+    async def _bring_up_afresh(self, forked: InitFailed) -> None:
+        """Initialisation failed in a forked instance: only where it succeeds without a fork is that to blame."""
+        reason = f"its initialisation failed in a forked instance ({forked.result}) and not in one started afresh"
+        self._host.starts.declare_unfit(self.revision, reason)
+        instance = self._new_instance()
+        try:
+            await self._start(instance)
+        except InitFailed as failed:
+            self._host.starts.acquit(self.revision)
+            self._blame(instance, failed)
+
+    def _blame(self, instance: Instance, failed: InitFailed) -> None:
+        self._host.starts.note(self.revision, instance.origin)
+        job = self._next_waiting()
+        if job is not None:
+            instance.fail_start(job, failed)
 
     def _start_done(self, task: asyncio.Task[None]) -> None:
         self._starts.discard(task)

@@ -39,8 +39,13 @@ class World:
     log_stream: str
 
 
-def build_world(revision: Revision, *, home: Home, limits: Limits, now: datetime | None = None) -> World:
-    """Everything a new instance of `revision` needs; identity and credentials are fresh for each."""
+def build_world(
+    revision: Revision, *, home: Home, limits: Limits, now: datetime | None = None, no_zygote: str = ""
+) -> World:
+    """Everything a new instance of `revision` needs; identity and credentials are fresh for each.
+
+    `no_zygote` says why it must not be forked, if somebody knows.
+    """
     instance_id = secrets.token_hex(16)
     day = (now or datetime.now(UTC)).strftime("%Y/%m/%d")
     log_stream = f"{day}/[{revision.version}]{instance_id}"
@@ -59,7 +64,7 @@ def build_world(revision: Revision, *, home: Home, limits: Limits, now: datetime
         open_files=limits.instance_files,
         isolation=config.isolation,
         zygote=base,
-        no_zygote=preload.variable_in_the_way(env, base.env),
+        no_zygote=no_zygote or preload.variable_in_the_way(env, base.env),
     )
     return World(spec, instance_id, log_stream)
 
