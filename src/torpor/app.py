@@ -166,6 +166,7 @@ async def _open_back(
             uid_base=settings.uid_base,
             start_timeout_s=settings.start_timeout_s,
             zygotes=settings.zygotes,
+            blanks=settings.blanks,
         ),
         _note,
     )
@@ -310,7 +311,12 @@ async def _open_door(
 def _instances(node: Node, function: str | None) -> Instances:
     statistics = node.statistics()
     pools = statistics.pools if function is None else statistics.of(function)
-    return Instances(sum(pool.idle for pool in pools), sum(pool.busy for pool in pools))
+    start = None if function is None else node.start_of(function)
+    return Instances(
+        sum(pool.idle for pool in pools),
+        sum(pool.busy for pool in pools),
+        start=None if start is None else {"depth": start.depth.value, "reason": start.reason},
+    )
 
 
 def _note(action: str, **facts: object) -> None:

@@ -56,6 +56,7 @@ def describe(
         "url_auth": url.auth if url is not None else None,
         "invoke_url": address,
         "instances": {"idle": instances.idle, "busy": instances.busy},
+        "start": instances.start,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,10 +69,11 @@ class LogReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Instances:
-    """How many of a function's instances wait, and how many work."""
+    """How many of a function's instances wait, and how many work; how the latest began, and why no faster way was taken."""
 
     idle: int = 0
     busy: int = 0
+    start: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

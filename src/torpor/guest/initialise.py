@@ -43,6 +43,9 @@ def _loaded(before: set[str], settings: GuestSettings) -> tuple[str, ...]:
     names = []
     for name, module in list(sys.modules.items()):
         origin = getattr(getattr(module, "__spec__", None), "origin", None)
-        if name not in before and isinstance(origin, str) and not origin.startswith(own):
+        if name in before or not isinstance(origin, str):
+            continue
+        # The environment itself may lie anywhere, below /tmp too.
+        if not origin.startswith(own) or (settings.site_packages and origin.startswith(settings.site_packages)):
             names.append(name)
     return tuple(names[:_MAX_REPORTED])

@@ -58,10 +58,9 @@ def back_off_s(failures: int) -> float:
     return _BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)]
 
 
-def blanks(calls: Sequence[float], now: float, hot_s: float) -> int:
-    """How many to hold ready, by the times of the latest starts: none when they are long ago, two when they come close."""
-    recent = [at for at in calls if now - at < hot_s]
-    return min(2, len(recent))
+def blanks(starts: Sequence[float], now: float, hot_s: float, most: int) -> int:
+    """How many to hold ready, by the times of the latest starts: none when they are long ago, more when there were more."""
+    return min(most, sum(now - at < hot_s for at in starts))
 
 
 @dataclass(frozen=True, slots=True)

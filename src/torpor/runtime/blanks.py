@@ -143,6 +143,7 @@ async def make_blank(zygote: LiveZygote, spec: LaunchSpec, ground: Ground, undo:
             "kind": "forked",
             "tmp_mb": spec.tmp_mb,
             "shm_mb": orders.shm_mb(spec),
+            "shared": [one.target for one in zygote.spec.mounts],
             "doors": list(spec.doors),
             "worker_id": worker_id,
             "init_id": hatching.init_id(ground.plan),

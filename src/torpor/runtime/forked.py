@@ -37,7 +37,7 @@ def begin(order: int, orders: Orders, descriptors: list[int], report: socket.soc
     libc.unshare(NEWNS | NEWIPC | NEWUTS | NEWCGROUP | NEWNET)
     namespaces.loopback_up()
     worker = orders["worker_id"]
-    root.refill(tmp_mb=orders["tmp_mb"], shm_mb=orders["shm_mb"], owner=worker)
+    root.refill(tmp_mb=orders["tmp_mb"], shm_mb=orders["shm_mb"], owner=worker, shared=orders["shared"])
     listeners = [namespaces.listen(address, port) for address, port in orders["doors"]]
     output, written = _pipe_of(worker)
     gate = _order_worker(descriptors[-1], [order, orders["limits"]], written, descriptors[_CONTROL])

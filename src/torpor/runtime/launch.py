@@ -28,7 +28,7 @@ from torpor.runtime.learned import FolderModules
 from torpor.runtime.link import SentinelLink, bare_python
 from torpor.runtime.live_zygote import Ground
 from torpor.runtime.spec import Completed, Exit, Launched, Launcher, LaunchSpec, Mount, Note, SandboxOptions, unnoted
-from torpor.runtime.zygotes import NoZygote, Zygotes
+from torpor.runtime.zygotes import NoZygote, ZygoteOptions, Zygotes
 from torpor.sandbox import ids, rights
 from torpor.sandbox.cgroups import Bounds, Cgroups, Group, discover
 
@@ -135,7 +135,7 @@ class Sandboxes:
             memory_mb=ZYGOTE_MEMORY_MB,
             start_timeout_s=ZYGOTE_START_S,
         )
-        self._zygotes = Zygotes(ground, FolderModules(options.data_dir / "preload"), note)
+        self._zygotes = Zygotes(ground, FolderModules(options.data_dir / "preload"), note, ZygoteOptions(blanks=options.blanks))
 
     async def open(self) -> None:
         await self._link.open()

@@ -51,6 +51,7 @@ def begin(orders: Orders, descriptors: list[int], report: socket.socket, code: b
     namespaces.write_maps(pid, orders["users"], orders["groups"], deny_setgroups=False)
     libc.setns(received[0], NEWNS)  # to lay out with our rights, in mounts over which the nest has its own
     root.lay_out(orders["root"], hosts={}, resolver=False)
+    root.make_scratch(orders["root"], tmp_mb=_TMP_MB, shm_mb=_SHM_MB, owner=orders["users"][0][1])
     root.add(orders["root"], orders["mounts"])
     place = os.open(orders["root"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     socket.send_fds(ours, [_BUILT], [place])
@@ -75,7 +76,7 @@ def _hatch(
         rights.become(0, 0, drop_groups=orders["own_groups"])
         os.fchdir(received[0])  # by name it may lie where only the server's own user may look
         os.close(received[0])
-        root.fill(".", tmp_mb=_TMP_MB, shm_mb=_SHM_MB, owner=0)
+        root.show_processes(".")
         root.seal(".")
         libc.sethostname("torpor")
         channel, pid = _start_zygote(orders, descriptors)

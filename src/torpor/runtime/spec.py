@@ -84,13 +84,17 @@ class Completed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxOptions:
-    """`run_dir` holds what lives as long as the server; `uid_base` the first of 65,535 ids for instances (as root)."""
+    """`run_dir` holds what lives as long as the server; `uid_base` the first of 65,535 ids for instances (as root).
+
+    `zygotes` allows that instances are forked; `blanks` is how many are prepared ahead for each environment at the most.
+    """
 
     data_dir: Path
     run_dir: Path
     uid_base: int | None = None
     start_timeout_s: float = 30.0
     zygotes: bool = True
+    blanks: int = 2
 
 
 class Note(Protocol):

@@ -34,6 +34,7 @@ class NoZygote(StartFailed):
 class ZygoteOptions:
     """`hot_s` after a start blanks are held ready, `idle_s` the zygote itself; `memory_mb` is for all that nobody uses."""
 
+    blanks: int = 2
     hot_s: float = 60.0
     idle_s: float = 3600.0
     memory_mb: int = 4096
@@ -226,13 +227,16 @@ class Zygotes:
                 self._drop_blanks(place, lambda blank: not blank.alive)
                 shape = Shape.of(spec)
                 self._drop_blanks(place, lambda blank, shape=shape: blank.shape != shape)  # type: ignore[misc]
-                if len(place.blanks) >= preload.blanks(place.calls, self._clock(), self._options.hot_s):
+                if len(place.blanks) >= self._wanted_blanks(place):
                     return
                 place.blanks.append(await self._make_blank(zygote, spec))
         except (StartFailed, OSError) as error:
             self._note("blank.failed", zygote=place.spec.key, reason=str(error))
         finally:
             place.filling = None
+
+    def _wanted_blanks(self, place: Place) -> int:
+        return preload.blanks(place.calls, self._clock(), self._options.hot_s, self._options.blanks)
 
     async def _make_blank(self, zygote: LiveZygote, spec: LaunchSpec) -> Blank:
         undo = AsyncExitStack()
@@ -259,7 +263,7 @@ class Zygotes:
         self._timer = None
         now = self._clock()
         for place in self._places.values():
-            if not preload.blanks(place.calls, now, self._options.hot_s):
+            if not self._wanted_blanks(place):
                 self._drop_blanks(place, lambda _: True)
             for zygote in [one for one in place.old if one.unused]:
                 place.old.remove(zygote)
@@ -269,7 +273,7 @@ class Zygotes:
         for index in preload.to_sleep(resting, self._options.memory_mb, now, self._options.idle_s):
             self._put_to_sleep(places[index])
         for key in [key for key, place in self._places.items() if _is_empty(place)]:
-            if not preload.blanks(self._places[key].calls, now, self._options.idle_s):
+            if now - max(self._places[key].calls, default=0.0) > self._options.idle_s:
                 del self._places[key]
         if self._places:
             self._check_later()

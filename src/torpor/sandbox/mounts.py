@@ -41,13 +41,18 @@ def attach(tree: int, target: str) -> None:
     libc.syscall("move_mount", tree, b"", _AT_FDCWD, os.fsencode(target), _MOVE_FROM_EMPTY_PATH)
 
 
+def attach_at(tree: int, target: str) -> None:
+    """Show a tree at `target`, which is created: a folder for a folder, an empty file for anything else."""
+    make_target(target, folder=stat.S_ISDIR(os.fstat(tree).st_mode))
+    attach(tree, target)
+
+
 def bind(source: str, target: str, attributes: int) -> None:
     """Show `source` at `target`, which is created: a folder for a folder, an empty file for anything else."""
     tree = copy_tree(source)
     try:
-        make_target(target, folder=stat.S_ISDIR(os.fstat(tree).st_mode))
         set_attributes(tree, attributes)
-        attach(tree, target)
+        attach_at(tree, target)
     finally:
         os.close(tree)
 

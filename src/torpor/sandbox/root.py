@@ -15,6 +15,7 @@ from torpor.sandbox import mounts
 from torpor.sandbox.mounts import NODEV, NOEXEC, NOSUID, RDONLY
 
 TEMPORARY = "/tmp"  # noqa: S108 -- the instance's own, which nobody else sees
+_SCRATCH = (TEMPORARY, "/dev/shm")  # noqa: S108 -- likewise
 USER, USER_ID, GROUP_ID = "sbx_user1051", 993, 990
 
 SEALED = RDONLY | NOSUID | NODEV
@@ -86,24 +87,42 @@ def lay_out(root: str, *, hosts: Mapping[str, str], resolver: bool) -> None:
 
 def fill(root: str, *, tmp_mb: int, shm_mb: int, owner: int) -> None:
     """What is each instance's own: its processes, /tmp and shared memory."""
+    show_processes(root)
+    make_scratch(root, tmp_mb=tmp_mb, shm_mb=shm_mb, owner=owner)
+
+
+def show_processes(root: str) -> None:
+    """A /proc of the caller's own PID namespace."""
     mounts.proc(f"{root}/proc")
     _mask_proc(f"{root}/proc")
-    mounts.tmpfs(root + TEMPORARY, _text(_owned(tmp_mb, owner)))
-    mounts.tmpfs(f"{root}/dev/shm", _text(_owned(shm_mb, owner)))
 
 
-def refill(*, tmp_mb: int, shm_mb: int, owner: int) -> None:
-    """The same in a copy of a sealed root: fresh ones in the place of those that the copy came with."""
+def make_scratch(root: str, *, tmp_mb: int, shm_mb: int, owner: int) -> None:
+    """Where it may write: /tmp and shared memory."""
+    for place, size_mb in zip(_SCRATCH, (tmp_mb, shm_mb), strict=True):
+        mounts.tmpfs(root + place, _text(_owned(size_mb, owner)))
+
+
+def refill(*, tmp_mb: int, shm_mb: int, owner: int, shared: Iterable[str]) -> None:
+    """The same in a copy of a sealed root: fresh ones in the place of those that the copy came with.
+
+    Of what is mounted at the places in `shared`, those within what is replaced are put back.
+    """
     processes = mounts.detached("proc", {}, NOSUID | NODEV | NOEXEC)  # first: the kernel wants to see another meanwhile
     mounts.exchange(processes, "/proc")
     _mask_proc("/proc")
-    for place, size_mb in ((TEMPORARY, tmp_mb), ("/dev/shm", shm_mb)):  # noqa: S108 -- as above
+    within = [place for place in shared if place.startswith(tuple(f"{scratch}/" for scratch in _SCRATCH))]
+    kept = [(mounts.copy_tree(place), place) for place in within]
+    for place, size_mb in zip(_SCRATCH, (tmp_mb, shm_mb), strict=True):
         mounts.exchange(mounts.detached("tmpfs", _owned(size_mb, owner), NOSUID | NODEV), place)
+    for tree, place in kept:
+        mounts.attach_at(tree, place)
+        os.close(tree)
 
 
 def resize(*, tmp_mb: int, shm_mb: int) -> None:
     """Give /tmp and shared memory of this root other sizes."""
-    for place, size_mb in ((TEMPORARY, tmp_mb), ("/dev/shm", shm_mb)):  # noqa: S108 -- as above
+    for place, size_mb in zip(_SCRATCH, (tmp_mb, shm_mb), strict=True):
         mounts.resize(place, f"size={size_mb * _MIB},nr_inodes={_inodes(size_mb)}")
 
 
