@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -48,11 +49,16 @@ class GroupMeter:
 
 
 class SampledMeter:
-    """Adds up the instance's processes now and then: between two samples an instance can overshoot its limit."""
+    """Adds up the instance's processes now and then: between two samples an instance can overshoot its limit.
 
-    def __init__(self, init_pid: int, limit: int) -> None:
-        self._init = init_pid
+    `roots` are its init and, where that is not init's child, its worker. Of what a forked worker was born with nothing is
+    counted, not even what it has changed since: the kernel tells nobody without rights which pages those are.
+    """
+
+    def __init__(self, roots: Sequence[int], limit: int) -> None:
+        self._roots = tuple(roots)
         self._limit = limit
+        self._inherited = _memory(roots[-1])[0] if len(roots) > 1 else 0
         self._peak = 0
         self._cpu_ns = 0
         self._exceeded = False
@@ -60,9 +66,10 @@ class SampledMeter:
     def sample(self) -> bool:
         """Look at every process inside; True when together they use more than they may."""
         private, shared, cpu_ns = 0, 0, 0
-        for pid in _tree(self._init):
+        for pid in (pid for root in self._roots for pid in _tree(root)):
             own, common = _memory(pid)
-            private, shared = private + own, max(shared, common)
+            private += own - (self._inherited if own >= self._inherited else 0)
+            shared = max(shared, common)
             cpu_ns += _processor_time(pid)
         used = private + shared
         self._peak = max(self._peak, used)
@@ -140,6 +147,9 @@ def _processor_time(pid: int) -> int:
     return sum(map(int, text.rpartition(")")[2].split()[11:15])) * _TICK_NS
 
 
-def meter_of(group: Group, handle: int, limit: int) -> Meter:
-    """The accounts of an instance with this group, and this pidfd of its init; `limit` in bytes."""
-    return GroupMeter(group) if group.limits_memory else SampledMeter(host_pid(handle), limit)
+def meter_of(group: Group, handles: Sequence[int], limit: int) -> Meter:
+    """The accounts of an instance with this group, and these pidfds: of its init and, if forked, of its worker.
+
+    `limit` in bytes.
+    """
+    return GroupMeter(group) if group.limits_memory else SampledMeter([host_pid(one) for one in handles], limit)

@@ -49,7 +49,7 @@ class Birth:
             self.over.set_result(status if self._worker_status is None else self._worker_status)
 
     def take(self) -> list[int]:
-        """The descriptors that a blank waits with: its output, then its listeners. They are the taker's from now on."""
+        """The descriptors that a blank waits with: its output, its worker, its listeners. They are the taker's from now on."""
         held, self._held = self._held, []
         return held
 
@@ -80,7 +80,7 @@ class Birth:
     def _hear(self) -> None:
         while self._report.fileno() >= 0:
             try:
-                message, fds, _, _ = socket.recv_fds(self._report, init.MAX_REASON + 1, MAX_DOORS + 1)
+                message, fds, _, _ = socket.recv_fds(self._report, init.MAX_REASON + 1, MAX_DOORS + 2)
             except BlockingIOError:
                 return
             except ConnectionResetError:

@@ -68,9 +68,11 @@ class Blank:
         self._bounds = bounds
         self._control = control
         self._post = post
-        output, *listeners = birth.take()
+        output, worker, *listeners = birth.take()
         undo.callback(os.close, output)
+        undo.callback(os.close, worker)
         os.set_blocking(output, False)
+        self.worker = worker  # its pidfd
         self._output = output
         self._listeners = tuple(socket.socket(fileno=fd) for fd in listeners)
         for listener in self._listeners:
@@ -94,7 +96,7 @@ class Blank:
             ground.link.hand([one.source for one in own], self._post.fileno(), text)
         finally:
             os.close(text)
-        meter = meter_of(self._group, self._birth.handle, spec.memory_mb * _MIB)
+        meter = meter_of(self._group, [self._birth.handle, self.worker], spec.memory_mb * _MIB)
         alarm = self._group.oom_alarm()
         if alarm is not None:
             undo.callback(os.close, alarm)

@@ -20,7 +20,7 @@ from torpor.sandbox.namespaces import NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWUTS
 
 REPORT = 1
 _CONTROL, _POST, _JOINS = 2, 3, 4  # places among the descriptors handed over; the last is the zygote's
-WAITING = b"W"  # what init says on its report socket: the blank is ready; with it the output's pipe and the listeners
+WAITING = b"W"  # what init says on its report socket: the blank is ready; with it the output's pipe, the worker, the listeners
 # The namespaces that the worker enters, in this order: process ids by the zygote for its child, mounts last.
 NAMESPACES = ("pid", "net", "ipc", "uts", "cgroup", "mnt")
 _WORKER = 2
@@ -46,7 +46,7 @@ def begin(order: int, orders: Orders, descriptors: list[int], report: socket.soc
     said = os.read(gate, init.MAX_REASON)
     if said != zygote.CONFINED:
         raise OSError(said.decode(errors="replace") or "the worker ended before it was confined")
-    init.tell(report, WAITING, [output, *(listener.fileno() for listener in listeners)])
+    init.tell(report, WAITING, [output, os.pidfd_open(_WORKER), *(listener.fileno() for listener in listeners)])
     post = socket.socket(fileno=descriptors[_POST])
     rights.close_all_but([report.fileno(), post.fileno(), gate])
     _deliver(orders, post, gate)

@@ -233,7 +233,7 @@ class Sandboxes:
         await asyncio.shield(birth.begun)  # told by the sentinel, and so perhaps heard after init's own word
         if len(listeners) != len(spec.doors):
             raise StartFailed("the server has too many open files to hold the instance's doors")
-        meter = meter_of(group, birth.handle, spec.memory_mb * _MIB)
+        meter = meter_of(group, [birth.handle], spec.memory_mb * _MIB)
         alarm = group.oom_alarm()
         if alarm is not None:
             undo.callback(os.close, alarm)

@@ -32,19 +32,29 @@ def driver():
 async def box(tmp_path):
     """Sandboxes of this machine, opened and, whatever happens, closed."""
     try:
-        opened = await open_sandboxes(SandboxOptions(data_dir=tmp_path / "data", run_dir=tmp_path / "run"))
+        options = SandboxOptions(data_dir=tmp_path / "data", run_dir=tmp_path / "run", blanks=0)
+        opened = await open_sandboxes(options)
     except NotSupported as error:
         pytest.skip(f"no sandboxes here: {error}")
     yield opened
     await opened.close()
 
 
+@pytest.fixture(params=["spawned", "forked"])
+def born(request):
+    """How instances come to be."""
+    return request.param
+
+
 @pytest.fixture
-def inside(box, driver):
+def inside(box, driver, born):
     """Starts Python code in an instance, closed at the end of the block."""
 
     @asynccontextmanager
     async def start(code, *arguments, **changes):
+        if born == "forked":
+            await driver.prepare(box)
+            changes = {"zygote": driver.zygote(), **changes}
         live = await driver.start(box, ("-c", code), *arguments, **changes)
         try:
             yield live
