@@ -9,6 +9,7 @@ import threading
 import pytest
 from hypothesis import settings
 
+from torpor.core.invocation import Depth
 from torpor.core.invocation import Invocation
 from torpor.core.limits import Limits
 from torpor.runtime.node import Node, NodeOptions
@@ -61,6 +62,8 @@ class ScriptedInstance:
         self.output, write_end = os.pipe()
         os.set_blocking(self.output, False)
         self.listeners = ()
+        self.depth = Depth.SPAWN
+        self.reason = ""
         self.closed = False
         self._inside = inside
         self._exit = asyncio.get_running_loop().create_future()
@@ -118,6 +121,10 @@ class ScriptedLauncher:
         self._exit_with = exit_with
         self.instances = []
         self.attempts = 0
+        self.learned = []
+
+    def learn(self, spec, modules):
+        self.learned += modules
 
     async def start(self, spec):
         self.attempts += 1
