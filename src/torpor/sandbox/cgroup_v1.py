@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -20,13 +20,25 @@ class V1Part:
 
     def bound(self, memory: int, processes: int, cpu: float) -> None:
         if "memory" in self.limits:
-            self._write("memory.limit_in_bytes", memory)
-            with contextlib.suppress(FileNotFoundError):  # kernels without swap accounting
-                self._write("memory.memsw.limit_in_bytes", memory)
+            self._bound_memory(memory)
         if "pids" in self.limits:
             self._write("pids.max", processes)
         if "cpu" in self.limits:
             self._write("cpu.shares", max(2, round(cpu * _SHARES_OF_A_CORE)))
+
+    def _bound_memory(self, memory: int) -> None:
+        """The limit with swap is never below that without: it is raised first, and lowered last."""
+        with_swap = (self.folder / "memory.memsw.limit_in_bytes").exists()  # else the kernel does not account for it
+        try:
+            self._write("memory.limit_in_bytes", memory)
+        except OSError as error:
+            if error.errno != errno.EINVAL or not with_swap:
+                raise
+            self._write("memory.memsw.limit_in_bytes", memory)
+            self._write("memory.limit_in_bytes", memory)
+            return
+        if with_swap:
+            self._write("memory.memsw.limit_in_bytes", memory)
 
     def entry(self) -> int:
         return os.open(self.folder / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)

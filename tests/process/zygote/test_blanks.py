@@ -26,7 +26,8 @@ async def test_a_blank_takes_on_the_size_of_its_function(nursery):
     await nursery.answer(nursery.revision(PLAIN, memory_mb=128, tmp_mb=512))
     await nursery.until(lambda: len(nursery.place.blanks) == 2)
     sizes = "import os\ndef handler(e, c): return [s.f_blocks * s.f_frsize >> 20 for s in map(os.statvfs, ('/tmp', '/dev/shm'))]"
-    assert await nursery.answer(nursery.revision(sizes, memory_mb=512, tmp_mb=700)) == ([700, 256], Depth.ZYGOTE)
+    large = nursery.revision(sizes, memory_mb=512, tmp_mb=700)
+    assert await nursery.answer(large) == ([700, 256], Depth.ZYGOTE), nursery.node.start_of(large.name)
     greedy = "def handler(e, c): return len(bytearray(e << 20))"
     revision = nursery.revision(greedy, memory_mb=900)
     assert await nursery.answer(revision, 800) == (800 << 20, Depth.ZYGOTE)
