@@ -2,9 +2,9 @@
 
     python bench/cold.py [--json FILE] [--calls N]
 
-A blank ready; only a zygote ready; nothing but the disk's cache. Sandbox, metering and logs on, authentication off; every
-call goes to a function that is asleep. Beside them, in the same run, what no start can beat: a fork alone, and the start
-of a bare interpreter.
+A blank ready; only a zygote ready; nothing but the disk's cache. Sandbox, metering and logs on, authentication off;
+every call goes to a function that is asleep. Beside them, in the same run, what no start can beat: a fork alone, and
+the start of a bare interpreter.
 """
 
 from __future__ import annotations
@@ -53,8 +53,7 @@ def await_depth(server: RunningServer, function: str, depth: str) -> None:
 def state(folder: Path, name: str, count: int) -> dict[str, list[float]]:
     zygotes, blanks, depth = STATES[name]
     samples: dict[str, list[float]] = {}
-    settings = {"keep_alive_s": KEEP_ALIVE_S, "zygotes": zygotes, "blanks": blanks}
-    with running_server(folder, "--auth", "off", **settings) as server:
+    with running_server(folder, "--auth", "off", keep_alive_s=KEEP_ALIVE_S, zygotes=zygotes, blanks=blanks) as server:
         for function in BODIES:
             server.torpor("deploy", ROOT / "examples" / function, "--public")
             await_depth(server, function, depth)

@@ -69,7 +69,7 @@ class LogReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Instances:
-    """How many of a function's instances wait, and how many work; how the latest began, and why no faster way was taken."""
+    """How many of a function's instances wait, how many work, how the latest began and why it was not forked."""
 
     idle: int = 0
     busy: int = 0

@@ -59,7 +59,7 @@ def back_off_s(failures: int) -> float:
 
 
 def blanks(starts: Sequence[float], now: float, hot_s: float, most: int) -> int:
-    """How many to hold ready, by the times of the latest starts: none when they are long ago, more when there were more."""
+    """How many to hold ready, by the times of the latest starts: as many as there were lately, `most` at the most."""
     return min(most, sum(now - at < hot_s for at in starts))
 
 
@@ -73,7 +73,7 @@ class Resting:
 
 
 def to_sleep(zygotes: Sequence[Resting], budget_mb: int, now: float, idle_s: float) -> list[int]:
-    """Which to end: unused ones that were not called for `idle_s`, and the longest uncalled until the budget is kept."""
+    """Which to end: unused ones not called for `idle_s`, and the longest uncalled until the budget is kept."""
     chosen = [i for i, one in enumerate(zygotes) if one.unused and now - one.since >= idle_s]
     total = sum(one.memory_mb for i, one in enumerate(zygotes) if i not in chosen)
     for index in sorted(range(len(zygotes)), key=lambda i: zygotes[i].since):

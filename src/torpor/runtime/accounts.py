@@ -51,8 +51,8 @@ class GroupMeter:
 class SampledMeter:
     """Adds up the instance's processes now and then: between two samples an instance can overshoot its limit.
 
-    `roots` are its init and, where that is not init's child, its worker. Of what a forked worker was born with nothing is
-    counted, not even what it has changed since: the kernel tells nobody without rights which pages those are.
+    `roots` are its init and, where that is not init's child, its worker. Of what a forked worker was born with nothing
+    is counted, not even what it has changed since: the kernel tells nobody without rights which pages those are.
     """
 
     def __init__(self, roots: Sequence[int], limit: int) -> None:

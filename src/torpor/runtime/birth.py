@@ -49,7 +49,7 @@ class Birth:
             self.over.set_result(status if self._worker_status is None else self._worker_status)
 
     def take(self) -> list[int]:
-        """The descriptors that a blank waits with: its output, its worker, its listeners. They are the taker's from now on."""
+        """The descriptors that a blank waits with, from now on the taker's: its output, its worker, its listeners."""
         held, self._held = self._held, []
         return held
 

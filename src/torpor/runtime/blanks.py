@@ -52,8 +52,9 @@ class Blank:
     def __init__(
         self,
         zygote: LiveZygote,
-        shape: Shape,
         birth: Birth,
+        *,
+        shape: Shape,
         group: Group,
         bounds: Bounds,
         control: socket.socket,
@@ -128,7 +129,7 @@ def _letter(spec: LaunchSpec, targets: list[str], *, bound_data: bool) -> Mappin
 
 
 async def make_blank(zygote: LiveZygote, spec: LaunchSpec, ground: Ground, undo: AsyncExitStack) -> Blank:
-    """Have one forked, of the shape of `spec` and with its limits. Raises StartFailed; `undo` takes back what it took."""
+    """Have one forked, of the shape of `spec` and with its limits. Raises StartFailed; `undo` ends it."""
     worker_id = zygote.take_id(undo)
     bounds = bounds_of(spec)
     group = await ground.make_group(bounds, undo)
@@ -155,4 +156,4 @@ async def make_blank(zygote: LiveZygote, spec: LaunchSpec, ground: Ground, undo:
         birth = orders.give(zygote, text, [inside, theirs.fileno(), *joins], undo)
     await asyncio.shield(birth.waiting)
     await asyncio.shield(birth.begun)
-    return Blank(zygote, Shape.of(spec), birth, group, bounds, control, post, undo)
+    return Blank(zygote, birth, shape=Shape.of(spec), group=group, bounds=bounds, control=control, post=post, undo=undo)

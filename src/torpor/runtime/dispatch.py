@@ -30,7 +30,7 @@ class Order(Protocol):
 
 
 class Dispatch:
-    """One socket at a time. `name` says in errors who is at the other end; `other` gets news that are about no order."""
+    """One socket at a time. `name` says in errors who is at the other end; `other` gets news about no order."""
 
     def __init__(self, name: str, *, started: Callable[[], None], other: Callable[[bytes, int, bytes], None]) -> None:
         self._name = name

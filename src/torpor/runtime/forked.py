@@ -20,7 +20,7 @@ from torpor.sandbox.namespaces import NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWUTS
 
 REPORT = 1
 _CONTROL, _POST, _JOINS = 2, 3, 4  # places among the descriptors handed over; the last is the zygote's
-WAITING = b"W"  # what init says on its report socket: the blank is ready; with it the output's pipe, the worker, the listeners
+WAITING = b"W"  # what init says on its report socket: the blank is ready. With it: output, worker, listeners
 # The namespaces that the worker enters, in this order: process ids by the zygote for its child, mounts last.
 NAMESPACES = ("pid", "net", "ipc", "uts", "cgroup", "mnt")
 _WORKER = 2

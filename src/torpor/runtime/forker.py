@@ -1,7 +1,7 @@
 """The loop of a trusted process that forks an init for each order, tells of each end, and reaps.
 
-Used by the sentinel and, inside a zygote's namespaces, by its nest. It blocks on its socket to the server, and leaves when
-that is gone.
+Used by the sentinel and, inside a zygote's namespaces, by its nest. It blocks on its socket to the server, and leaves
+when that is gone.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def fork(child: Callable[[int], NoReturn]) -> tuple[int, int]:
 
 
 def let_in(worker: int, gate: int, outer_id: int, joins: Sequence[int] = ()) -> None:
-    """Give the worker's user namespace its one id, once the worker says that it is there; move it into `joins` first."""
+    """Give the worker's user namespace its one id, once the worker is there, and has been moved into `joins`."""
     said = os.read(gate, MAX_REASON)
     if said != ENTERED:
         raise OSError(said.decode(errors="replace") or "the worker ended before it was confined")

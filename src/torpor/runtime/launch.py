@@ -135,7 +135,9 @@ class Sandboxes:
             memory_mb=ZYGOTE_MEMORY_MB,
             start_timeout_s=ZYGOTE_START_S,
         )
-        self._zygotes = Zygotes(ground, FolderModules(options.data_dir / "preload"), note, ZygoteOptions(blanks=options.blanks))
+        self._zygotes = Zygotes(
+            ground, FolderModules(options.data_dir / "preload"), note, ZygoteOptions(blanks=options.blanks)
+        )
 
     async def open(self) -> None:
         await self._link.open()

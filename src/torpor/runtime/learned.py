@@ -20,7 +20,7 @@ class ModuleStore(Protocol):
 
 
 class FolderModules:
-    """Implements ModuleStore: one small file for each environment. Losing one costs a slower start, so none is synced."""
+    """Implements ModuleStore: a small file for each environment. Losing one costs a slower start, so none is synced."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

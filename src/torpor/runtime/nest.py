@@ -1,7 +1,7 @@
 """A nest: the namespaces in which one zygote and its instances live, and the trusted process that is PID 1 there.
 
-Three processes. The *keeper* is an order's init like any other: with the sentinel's rights over the host's files it lays
-out the nest's root, then gives every right up and waits. The *nest* itself is PID 1 of a PID namespace in a user
+Three processes. The *keeper* is an order's init like any other: with the sentinel's rights over the host's files it
+lays out the nest's root, then gives every right up and waits. The *nest* itself is PID 1 of a PID namespace in a user
 namespace of its own: it holds rights over that alone. It starts the zygote, which has still fewer, and then forks the
 inits of instances and waits for their workers: those are forked by the zygote, but born as the nest's own children.
 
@@ -11,6 +11,7 @@ process ids, and every worker is PID 2 of its own namespace.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -70,9 +71,7 @@ def _hatch(
         mine = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         socket.send_fds(keeper, [init.ENTERED], [mine])
         os.close(mine)
-        said, received, _, _ = socket.recv_fds(keeper, 1, 1)
-        if said != _BUILT:
-            raise OSError("the nest's root could not be laid out")
+        _, received, _, _ = socket.recv_fds(keeper, 1, 1)
         rights.become(0, 0, drop_groups=orders["own_groups"])
         os.fchdir(received[0])  # by name it may lie where only the server's own user may look
         os.close(received[0])
@@ -161,10 +160,8 @@ class Nest(Forker):
         """The end of the worker is the end of its init and of everything with it."""
         if order not in self._inits:
             return
-        try:
+        with contextlib.suppress(OSError):  # the server no longer listens there: that it ended is all there is to tell
             init.tell(self._reports[order], init.ENDED + init.STATUS.pack(status))
-        except OSError:  # the server no longer listens there; that it ended is all that is left to tell
-            pass
         os.kill(self._inits[order], signal.SIGKILL)
 
     def _hear(self) -> None:

@@ -27,8 +27,8 @@ class Mount:
 class ZygoteSpec:
     """An environment that instances may be forked from. `key` names it; `mounts` are what all its instances see.
 
-    `env` is what its interpreter starts with: of an instance's variables, those that interpreters and libraries read when
-    they are loaded. `always` are modules to import first.
+    `env` is what its interpreter starts with: of an instance's variables, those that interpreters and libraries read
+    when they are loaded. `always` are modules to import first.
     """
 
     key: str
@@ -86,7 +86,7 @@ class Completed:
 class SandboxOptions:
     """`run_dir` holds what lives as long as the server; `uid_base` the first of 65,535 ids for instances (as root).
 
-    `zygotes` allows that instances are forked; `blanks` is how many are prepared ahead for each environment at the most.
+    `zygotes` allows that instances are forked; `blanks` is how many at the most are prepared for an environment.
     """
 
     data_dir: Path

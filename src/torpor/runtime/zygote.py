@@ -1,20 +1,22 @@
 """The zygote's program: imports an environment's libraries once, and from then on only forks.
 
-Run inside the nest by the environment's own interpreter (Python 3.9 or later), with nothing but this file and the package
-`sandbox`, which are hidden again before anything third-party is imported. By then it is confined: no file, network or
-process of anyone else's is within its reach, and of its rights those alone are left that put a child into a sandbox.
+Run inside the nest by the environment's own interpreter (Python 3.9 or later), with nothing but this file and the
+package `sandbox`, which are hidden again before anything third-party is imported. By then it is confined: no file,
+network or process of anyone else's is within its reach, and of its rights those alone are left that put a child into a
+sandbox.
 
 A child's way: it is born into the instance's PID namespace as a child of the nest, enters the other namespaces, takes a
 user namespace of its own, gives up every right, and waits. A letter then makes it the program of somebody's function.
 """
 
 # Plain calls of os, and no name from collections.abc at run time: see the first line on Python 3.9.
-# ruff: noqa: PTH123
+# ruff: noqa: PTH115, PTH123, PTH208
 
 from __future__ import annotations
 
 import atexit
 import builtins
+import contextlib
 import gc
 import importlib
 import io
@@ -112,7 +114,7 @@ def _obstacle(own: set[int]) -> str:
         return "the environment's libraries start processes when they are imported"
     fds = {int(name) for name in os.listdir("/proc/self/fd")}
     kept = [f"/proc/self/fd/{fd}" for fd in sorted(fds - own)]
-    held = [os.readlink(path) for path in kept if os.path.exists(path) or os.path.islink(path)]
+    held = [os.readlink(path) for path in kept if os.path.lexists(path)]  # not what listed them
     if held:
         return (
             f"the environment's libraries keep open what they opened when they were imported: {', '.join(held)[:300]}"
@@ -155,10 +157,8 @@ class Zygote:
 
 
 def _say(gate: int, error: BaseException) -> None:
-    try:
+    with contextlib.suppress(OSError):  # init is gone, and with it whoever wanted to know
         os.write(gate, f"{type(error).__name__}: {error}".encode(errors="replace")[:_MAX_REASON])
-    except OSError:
-        pass  # init is gone, and with it whoever wanted to know
 
 
 def _child(setup: dict[str, Any], code: bytes, spaces: list[int], descriptors: list[int], gate: int) -> NoReturn:
@@ -289,8 +289,6 @@ def _leave(status: int) -> NoReturn:
         atexit._run_exitfuncs()  # noqa: SLF001
     finally:
         for stream in (sys.stdout, sys.stderr):
-            try:
+            with contextlib.suppress(AttributeError, OSError, ValueError):  # it was closed, or nobody reads it
                 stream.flush()
-            except (AttributeError, OSError, ValueError):
-                pass  # it was closed, or what reads it is gone
         os._exit(status)

@@ -1,4 +1,4 @@
-"""The zygotes of a server: one for each environment that is called, replaced, retired and put to sleep as policy says."""
+"""The zygotes of a server: one for each environment that is called, replaced and put to sleep as policy says."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class NoZygote(StartFailed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZygoteOptions:
-    """`hot_s` after a start blanks are held ready, `idle_s` the zygote itself; `memory_mb` is for all that nobody uses."""
+    """For `hot_s` after a start blanks are held ready, for `idle_s` the zygote; `memory_mb` bounds those unused."""
 
     blanks: int = 2
     hot_s: float = 60.0
@@ -193,8 +193,7 @@ class Zygotes:
         if old is not None:
             self._retire(place, old)
         skipped = len(zygote.skipped)
-        self._note("zygote.ready", zygote=place.spec.key, modules=len(zygote.modules), skipped=skipped
-        )
+        self._note("zygote.ready", zygote=place.spec.key, modules=len(zygote.modules), skipped=skipped)
         self._refill_soon(place)
 
     def _lost(self, place: Place, zygote: LiveZygote) -> None:
@@ -315,7 +314,7 @@ class Zygotes:
 
 def _entries(folder: str) -> list[str]:
     with suppress(OSError):
-        return os.listdir(folder)
+        return os.listdir(folder)  # noqa: PTH208 -- names are all that is asked
     return []
 
 

@@ -85,8 +85,8 @@ def sethostname(name: str) -> None:
 def clone(flags: int) -> int:
     """Fork, with flags; returns 0 in the child. Only a single-threaded process may call it.
 
-    Python's own hooks run as they do around os.fork, so that locks and thread ids are right in the child, and what the C
-    library's own fork tells the kernel is told here: where the thread's id is kept, and its list of robust locks.
+    Python's own hooks run as they do around os.fork, so that locks and thread ids are right in the child, and what the
+    C library's own fork tells the kernel is told here: where the thread's id is kept, and its list of robust locks.
     """
     hooks = ctypes.pythonapi
     kept, locks = _thread_id_address(), _robust_locks()

@@ -141,4 +141,6 @@ _EXAMINATIONS: dict[str, Callable[[], Program]] = {
     "prlimit64": _prlimit,
     "setrlimit": _setrlimit,
 }
-_OF_ZYGOTES: dict[str, Callable[[], Program]] = {"unshare": lambda: _without_namespaces((_NAMESPACES | _NEWTIME) & ~NEWUSER)}
+_OF_ZYGOTES: dict[str, Callable[[], Program]] = {
+    "unshare": lambda: _without_namespaces((_NAMESPACES | _NEWTIME) & ~NEWUSER)
+}

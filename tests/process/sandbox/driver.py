@@ -67,7 +67,7 @@ def zygote():
 async def prepare(box, modules=("json", "socket", "ctypes", "subprocess")):
     """Wait until instances are forked from a zygote, which has imported `modules`."""
     box.learn(LaunchSpec(instance_id="x", argv=(), env={}, zygote=zygote()), modules)
-    while box.zygote_state("tests")[0] is Depth.SPAWN:
+    while box.zygote_state("tests")[0] is Depth.SPAWN:  # noqa: ASYNC110 -- it tells nobody when it changes
         await asyncio.sleep(0.01)
 
 

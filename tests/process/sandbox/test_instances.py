@@ -310,22 +310,22 @@ async def test_process_isolation_is_refused_in_words(box, driver):
 def worker_of(live):
     """The worker as the host sees it: a child of init, or of the nest that it was forked in."""
     init = host_pid(live._birth.handle)
-    numbers = [(int(pid), status(pid)) for pid in os.listdir("/proc") if pid.isdigit()]
-    space = os.readlink(f"/proc/{init}/ns/pid")
-    return next(pid for pid, inner in numbers if inner[-1:] == ["2"] and same_space(pid, space))
+    numbers = [(folder, status(folder)) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+    space = Path(f"/proc/{init}/ns/pid").readlink()
+    return next(int(folder.name) for folder, inner in numbers if inner[-1:] == ["2"] and same_space(folder, space))
 
 
-def status(pid):
+def status(folder):
     try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        lines = (folder / "status").read_text().splitlines()
     except OSError:
         return []
     return next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])
 
 
-def same_space(pid, space):
+def same_space(folder, space):
     try:
-        return os.readlink(f"/proc/{pid}/ns/pid") == space
+        return (folder / "ns" / "pid").readlink() == space
     except OSError:
         return False
 

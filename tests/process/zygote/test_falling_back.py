@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,10 @@ PLAIN = "def handler(event, context): return 1"
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()", "start 1 thread"),
+        (
+            "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()",
+            "start 1 thread",
+        ),
         ("import subprocess\nchild = subprocess.Popen(['sleep', '600'])", "start processes"),
         ("kept = open(__file__)", "keep open what they opened"),
     ],
@@ -57,8 +61,7 @@ async def test_what_a_fork_could_not_give_is_started_afresh(nursery, config, fil
     await nursery.warm("import csv\ndef handler(e, c): return 1")
     revision = nursery.revision("import csv\ndef handler(e, c): return 'mine' in vars(csv)", **config)
     for name, text in files.items():
-        with open(f"{revision.code_dir}/{name}", "w") as file:
-            file.write(text)
+        (Path(revision.code_dir) / name).write_text(text)
     assert await nursery.answer(revision) == (bool(files), Depth.SPAWN)
     assert reason in nursery.node.start_of(revision.name).reason
 

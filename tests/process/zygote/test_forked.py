@@ -100,7 +100,9 @@ async def test_what_is_printed_reaches_the_log(nursery):
 async def test_the_own_code_and_variables_are_those_of_the_function(nursery):
     """Each forked instance sees its own /var/task and variables, of whatever other function was forked before."""
     await nursery.warm()
-    code = "import os\ndef handler(e, c): return [os.environ['WHO'], open('/var/task/app.py').read()[-1], os.getcwd()]\n#"
+    code = (
+        "import os\ndef handler(e, c): return [os.environ['WHO'], open('/var/task/app.py').read()[-1], os.getcwd()]\n#"
+    )
     for number in range(4):
         revision = nursery.revision(f"{code}{number}", variables={"WHO": f"f{number}"})
         assert await nursery.answer(revision) == ([f"f{number}", str(number), "/var/task"], Depth.ZYGOTE)

@@ -9,8 +9,7 @@ import threading
 import pytest
 from hypothesis import settings
 
-from torpor.core.invocation import Depth
-from torpor.core.invocation import Invocation
+from torpor.core.invocation import Depth, Invocation
 from torpor.core.limits import Limits
 from torpor.runtime.node import Node, NodeOptions
 from torpor.runtime.spec import Exit
