@@ -32,6 +32,7 @@ LEVEL = {house: level for level, line in enumerate(ORDER) for house in line}
 ENVIRONMENT_READERS = {
     "torpor.settings": "the one reader of configuration",
     "torpor.guest": "inside a sandbox the variables are the interface to the function",
+    "torpor.runtime.zygote": "inside a nest it gives each child the variables of its function",
     "torpor.cli.commands.environment": "hands its own on to another command, pointing AWS's clients here",
 }
 

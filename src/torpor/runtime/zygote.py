@@ -175,7 +175,7 @@ def _become_worker(
     setup: dict[str, Any], code: bytes, spaces: list[int], descriptors: list[int], gate: int
 ) -> list[str]:
     """Confine ourselves as a worker that was spawned is, wait for the letter, and do as it says."""
-    for fd, kind in zip(spaces, _ENTERED_KINDS):  # noqa: B905 -- strict is not in Python 3.9
+    for fd, kind in zip(spaces, _ENTERED_KINDS):
         libc.setns(fd, kind)
     os.setsid()
     libc.unshare(namespaces.NEWUSER)
@@ -286,7 +286,7 @@ def _leave(status: int) -> NoReturn:
     """End as an interpreter does, but for taking apart what is shared with the zygote."""
     try:
         threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 -- waits for threads, as every exit does
-        atexit._run_exitfuncs()  # noqa: SLF001
+        atexit._run_exitfuncs()  # noqa: SLF001 -- as every exit does, too
     finally:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(AttributeError, OSError, ValueError):  # it was closed, or nobody reads it

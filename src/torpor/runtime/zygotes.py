@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torpor.core.errors import StartFailed
@@ -224,8 +225,7 @@ class Zygotes:
             await asyncio.sleep(self._options.refill_s)
             while (spec := place.pattern) is not None and (zygote := place.zygote) is not None:
                 self._drop_blanks(place, lambda blank: not blank.alive)
-                shape = Shape.of(spec)
-                self._drop_blanks(place, lambda blank, shape=shape: blank.shape != shape)  # type: ignore[misc]
+                self._drop_blanks(place, partial(_is_other, Shape.of(spec)))
                 if len(place.blanks) >= self._wanted_blanks(place):
                     return
                 place.blanks.append(await self._make_blank(zygote, spec))
@@ -322,6 +322,10 @@ def _resting(place: Place) -> Resting:
     assert place.zygote is not None
     since = place.calls[-1] if place.calls else 0.0
     return Resting(place.zygote.memory_mb, since, place.zygote.unused or len(place.blanks) == place.zygote.born)
+
+
+def _is_other(shape: Shape, blank: Blank) -> bool:
+    return blank.shape != shape
 
 
 def _is_empty(place: Place) -> bool:

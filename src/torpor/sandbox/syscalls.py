@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, Optional, Tuple  # noqa: UP035 -- a zygote's interpreter may be a Python 3.9
 
-Table = Dict[str, Tuple[Optional[int], Optional[int]]]  # noqa: UP006, UP045
+Table = Dict[str, Tuple[Optional[int], Optional[int]]]  # noqa: UP006 -- likewise
 
 LAST_KNOWN = 462  # mseal (Linux 6.10): whatever came later is answered with ENOSYS until someone has looked at it
 
