@@ -58,6 +58,7 @@ class LiveZygote:
         self.state = ZygoteState.BUILDING
         self.on_end: Callable[[], None] = lambda: None
         self._ground = ground
+        self._installed = _identity(spec.site_packages)
         self._undo = AsyncExitStack()
         self._dispatch = Dispatch("zygote", started=lambda: None, other=self._hear)
         self._said: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -140,6 +141,11 @@ class LiveZygote:
     # ── births ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
+    def stale(self) -> bool:
+        """Whether its environment was removed or installed anew: it would go on seeing what is no longer there."""
+        return _identity(self.spec.site_packages) != self._installed
+
+    @property
     def unused(self) -> bool:
         return not self.born
 
@@ -193,3 +199,11 @@ class LiveZygote:
         self._group = None
         if self._watch is not None:
             await asyncio.gather(self._watch, return_exceptions=True)
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(folder)  # noqa: PTH116 -- on the way of every start
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

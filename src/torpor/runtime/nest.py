@@ -29,6 +29,7 @@ from torpor.sandbox.namespaces import NEWCGROUP, NEWIPC, NEWNET, NEWNS, NEWPID, 
 # News of the zygote: it forks from now on (with what it loaded), it will not (with the reason), it has ended.
 ZYGOTE_READY, ZYGOTE_REFUSED, ZYGOTE_ENDED = zygote.READY, zygote.REFUSED, b"G"
 _OUTPUT, _SERVER, _JOINS = 2, 3, 4  # places among the descriptors handed over
+_OOM_SCORE = 250  # instances go first, and set that themselves: their inits are no longer allowed to
 _TMP_MB, _SHM_MB = 256, 64
 _MAX_UNCLAIMED = 256
 _MAX_NEWS = 1 << 17
@@ -39,7 +40,7 @@ def begin(orders: Orders, descriptors: list[int], report: socket.socket, code: b
     """The keeper: make the nest, and return its process id. Implements init.Begin."""
     for fd in descriptors[_JOINS:]:
         os.write(fd, b"0")
-    rights.prefer_as_victim(init.OOM_SCORE)  # handed down to all that will be born here
+    rights.prefer_as_victim(_OOM_SCORE)
     libc.unshare(NEWNS)
     mounts.proc("/proc")
     ours, theirs = socket.socketpair()
@@ -129,6 +130,7 @@ class Nest(Forker):
         super().__init__(server, child)
         self._zygote = channel
         self._zygote_pid = pid
+        self._heard = False
         self._reports: dict[
             int, socket.socket
         ] = {}  # order → where init reports; its worker's end is reported there too
@@ -175,5 +177,6 @@ class Nest(Forker):
                 self._worker_ended(order, self._unclaimed.pop(pid))
             elif order in self._inits:
                 self._workers[pid] = order
-        elif message[:1] in (ZYGOTE_READY, ZYGOTE_REFUSED):
+        elif message[:1] in (ZYGOTE_READY, ZYGOTE_REFUSED) and not self._heard:
+            self._heard = True  # once: it may not keep the server busy
             self.tell(message[:1], 0, 0, text=message[1 : _MAX_NEWS // 2])

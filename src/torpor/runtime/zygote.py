@@ -46,6 +46,7 @@ _ENTERED_KINDS = (
     namespaces.NEWNS,
 )
 _NOT_RUN = 127
+_OOM_SCORE = 500  # as init.OOM_SCORE, which is not at hand here
 
 
 def main() -> NoReturn:
@@ -96,7 +97,7 @@ def _preload(setup: dict[str, Any]) -> tuple[int, dict[str, str]]:
     for name in setup["modules"]:
         try:
             importlib.import_module(name)
-        except BaseException as error:
+        except BaseException as error:  # noqa: PERF203 -- each is a failure of its own
             skipped[name] = f"{type(error).__name__}: {error}"[:200]
     return len(setup["modules"]) - len(skipped), skipped
 
@@ -184,6 +185,7 @@ def _become_worker(
         raise OSError("init did not map the worker's ids")
     rights.renounce(root.USER_ID, root.GROUP_ID, drop_groups=setup["own_groups"])
     rights.allow_dumping()  # as an exec would have: one may look at oneself
+    rights.prefer_as_victim(_OOM_SCORE)
     for name, value in setup["limits"].items():
         rights.limit(name, value)
     sys.stdout.flush()

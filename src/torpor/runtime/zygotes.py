@@ -96,7 +96,7 @@ class Zygotes:
         zygote = place.zygote
         if zygote is None:
             raise NoZygote(place.reason)
-        self._must_fit(zygote, spec)
+        self._must_fit(place, zygote, spec)
         place.pattern = spec
         blank = self._take_blank(place, spec)
         if blank is None:
@@ -113,7 +113,10 @@ class Zygotes:
             return Depth.SPAWN, "its environment was not called lately"
         return (Depth.SPAWN, place.reason) if place.zygote is None else (Depth.ZYGOTE, "")
 
-    def _must_fit(self, zygote: LiveZygote, spec: LaunchSpec) -> None:
+    def _must_fit(self, place: Place, zygote: LiveZygote, spec: LaunchSpec) -> None:
+        if zygote.stale:
+            self._put_to_sleep(place)
+            raise NoZygote("its environment was installed anew since its zygote was built")
         shared = {one.target for one in zygote.spec.mounts}
         for mount in spec.mounts:
             if not mount.read_only or (mount.target not in shared and mount.target != _TASK):

@@ -1,4 +1,4 @@
-"""A server to be killed: `python server.py FOLDER` starts stubborn instances and a command, prints what there is, and waits."""
+"""A server to be killed: `python server.py FOLDER [forked]` starts stubborn instances and a command, prints what there is, and waits."""
 
 import asyncio
 import importlib.util
@@ -30,7 +30,12 @@ async def main():
     driver = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(driver)
     box = await open_sandboxes(SandboxOptions(data_dir=folder, run_dir=folder / "run"))
-    live = [await driver.start(box, ("-c", STUBBORN)) for _ in range(3)]
+    born = {}
+    if "forked" in sys.argv:
+        await driver.prepare(box)
+        born = {"zygote": driver.zygote()}
+    live = [await driver.start(box, ("-c", STUBBORN), **born) for _ in range(3)]
+    assert len({one.depth for one in live}) == 1
     for one in live:
         await driver.output_until(one, lambda text: b"up" in text)
     command = asyncio.create_task(

@@ -23,13 +23,13 @@ from torpor.sandbox.ids import IdPlan
 
 
 @pytest.fixture(params=["as we are", "without rights"])
-def doomed(request, driver, tmp_path):
+def doomed(request, driver, tmp_path, born):
     """A server in a process of its own, with stubborn instances: (the process, what it says there is)."""
-    words = [sys.executable, str(driver.HERE / "server.py"), str(tmp_path)]
+    words = [sys.executable, str(driver.HERE / "server.py"), str(tmp_path), born]
     options = {"stdout": subprocess.PIPE, "text": True}
     if request.param == "without rights":
         folder = str(request.getfixturevalue("strangers_folder")())
-        words, options = request.getfixturevalue("command_as_stranger")(words[1], folder)
+        words, options = request.getfixturevalue("command_as_stranger")(words[1], folder, born)
     with subprocess.Popen(words, **options) as process:
         line = process.stdout.readline()
         yield process, json.loads(line)
