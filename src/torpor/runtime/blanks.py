@@ -108,6 +108,7 @@ class Blank:
             output=self._output,
             listeners=self._listeners,
             meter=meter,
+            group=self._group,
             alarm=alarm,
             undo=undo,
             depth=Depth.ZYGOTE,

@@ -8,15 +8,44 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from torpor.policy import reserve
 from torpor.policy.scale import Room
 
 
 class Consumer(Protocol):
     """A pool, as far as capacity is concerned."""
 
+    @property
+    def waiting(self) -> int: ...
+
     def expected_total_mb(self) -> int: ...
 
     def pump(self) -> bool: ...
+
+
+class Share:
+    """One function's part, through all its revisions. It is kept while the function has pools or a reservation."""
+
+    __slots__ = ("consumers", "function", "reserved", "running", "starting")
+
+    def __init__(self, function: str) -> None:
+        self.function = function
+        self.reserved: int | None = None
+        self.running = 0
+        self.starting = 0
+        self.consumers: set[Consumer] = set()
+
+    @property
+    def admits_one(self) -> bool:
+        """Whether its reservation has room for one more, those that wait counted."""
+        if self.reserved is None:
+            return True
+        in_flight = self.running + sum(consumer.waiting for consumer in self.consumers)
+        return reserve.admits(in_flight, self.reserved)
+
+    @property
+    def held(self) -> int:
+        return reserve.held(self.running, self.reserved)
 
 
 class Capacity:
@@ -25,35 +54,89 @@ class Capacity:
     def __init__(self, concurrency: int, memory_mb: int | None) -> None:
         self._concurrency = concurrency
         self._memory_mb = memory_mb
-        self.running = 0
-        self.starting = 0
-        self.consumers: set[Consumer] = set()
+        self._running = 0
+        self._held = 0  # the sum over all shares, kept up so that a warm invocation looks at no share but its own
+        self._shares: dict[str, Share] = {}
+        self._consumers: set[Consumer] = set()
         self._hungry: dict[Consumer, None] = {}  # in the order in which they came to be
 
-    @property
-    def can_run(self) -> bool:
-        return self.running < self._concurrency
+    # ── functions and their shares ──────────────────────────────────────────────────────────────────────────────────
+
+    def join(self, consumer: Consumer, function: str) -> Share:
+        """Count `consumer` in; returns its function's share."""
+        share = self._share(function)
+        share.consumers.add(consumer)
+        self._consumers.add(consumer)
+        return share
+
+    def forget(self, consumer: Consumer, share: Share) -> None:
+        self._consumers.discard(consumer)
+        self._hungry.pop(consumer, None)
+        share.consumers.discard(consumer)
+        self._forget_if_idle(share)
+
+    def reserve(self, function: str, concurrency: int | None) -> None:
+        """Let `function` have that many invocations at a time, always, and no more; None: no reservation."""
+        share = self._share(function)
+        self._held -= share.held
+        share.reserved = concurrency
+        self._held += share.held
+        self._forget_if_idle(share)
+        self.feed_hungry()
+
+    def _share(self, function: str) -> Share:
+        share = self._shares.get(function)
+        if share is None:
+            share = self._shares[function] = Share(function)
+        return share
+
+    def _forget_if_idle(self, share: Share) -> None:
+        if not share.consumers and share.reserved is None:
+            self._shares.pop(share.function, None)
+
+    # ── invocations ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def can_run(self, share: Share) -> bool:
+        """Whether one more invocation of this function may run."""
+        if share.reserved is None:
+            return self._held < self._concurrency
+        return self._room(share, self._held, self._running, share.running) > 0
+
+    def begin(self, share: Share) -> None:
+        self._running += 1
+        self._held -= share.held
+        share.running += 1
+        self._held += share.held
+
+    def finish(self, share: Share) -> None:
+        self._running -= 1
+        self._held -= share.held
+        share.running -= 1
+        self._held += share.held
+
+    # ── instances ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def room(self, share: Share) -> Room:
+        """What is left for instances of this function, with those that are being started counted in."""
+        held = sum(reserve.held(one.running + one.starting, one.reserved) for one in self._shares.values())
+        busy = self._running + sum(one.starting for one in self._shares.values())
+        left = self._room(share, held, busy, share.running + share.starting)
+        return Room(concurrency=left, memory_mb=self._memory_left())
 
     def claim_mb(self, expected_mb: int) -> int:
         """What one instance counts for: never more than there is, so that the largest fits into an empty node."""
         return expected_mb if self._memory_mb is None else min(expected_mb, self._memory_mb)
-
-    def room(self) -> Room:
-        """What is left."""
-        return Room(concurrency=self._concurrency - self.running - self.starting, memory_mb=self._memory_left())
 
     def shortage_mb(self, claim_mb: int) -> int:
         """How much must be freed before one more instance fits; 0 when it does."""
         left = self._memory_left()
         return 0 if left is None else max(0, claim_mb - left)
 
+    # ── who waits ───────────────────────────────────────────────────────────────────────────────────────────────────
+
     def wait(self, consumer: Consumer) -> None:
         """Remember `consumer`: it is pumped when something was released."""
         self._hungry[consumer] = None
-
-    def forget(self, consumer: Consumer) -> None:
-        self.consumers.discard(consumer)
-        self._hungry.pop(consumer, None)
 
     def feed_hungry(self) -> None:
         """Let those who wait try again, the longest waiting first.
@@ -63,10 +146,15 @@ class Capacity:
         if not self._hungry:
             return
         waiting, self._hungry = list(self._hungry), {}
-        unserved = [consumer for consumer in waiting if not (self.can_run and consumer.pump())]
+        unserved = [consumer for consumer in waiting if not (self._running < self._concurrency and consumer.pump())]
         self._hungry = dict.fromkeys([*unserved, *(one for one in self._hungry if one not in unserved)])
+
+    def _room(self, share: Share, held: int, busy_of_all: int, busy: int) -> int:
+        return reserve.room(
+            limit=self._concurrency, held_by_all=held, busy_of_all=busy_of_all, busy=busy, reserved=share.reserved
+        )
 
     def _memory_left(self) -> int | None:
         if self._memory_mb is None:
             return None
-        return self._memory_mb - sum(consumer.expected_total_mb() for consumer in self.consumers)
+        return self._memory_mb - sum(consumer.expected_total_mb() for consumer in self._consumers)

@@ -86,6 +86,7 @@ class Instance:
         self.revision = revision
         self.state = InstanceState.STARTING
         self.idle_since = 0.0
+        self.frozen = False
         self.max_memory_mb = 0
         self.modules: tuple[str, ...] = ()  # what its initialisation imported from interpreter and environment
         self.origin = Start(Depth.SPAWN)
@@ -224,6 +225,8 @@ class Instance:
         request = next(self._ids)
         self._jobs[request] = job
         self._begin(job)
+        if self.frozen:
+            self._thaw()
         timeout_s = self.revision.config.timeout_s
         job.timer = self._loop.call_later(timeout_s, self._time_out, request)
         invocation = job.invocation
@@ -238,6 +241,18 @@ class Instance:
             )
         )
         self._attachment.control.send(Kind.INVOKE, request, head, invocation.payload)
+
+    def freeze(self) -> None:
+        """Let nothing in it run until its next invocation, where this machine can do that."""
+        if not self.frozen and self.state is InstanceState.IDLE:
+            self.frozen = self._attachment.launched.freeze()
+
+    def _thaw(self) -> None:
+        self.frozen = False
+        try:
+            self._attachment.launched.thaw()
+        except OSError:  # its control group is gone: so is what was in it
+            self.end()
 
     def fail_start(self, job: Job, failed: InitFailed) -> None:
         """Answer one invocation with the error of this instance's initialisation."""

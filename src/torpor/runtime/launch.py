@@ -148,6 +148,11 @@ class Sandboxes:
         return "memory" in self._cgroups.limits
 
     @property
+    def can_freeze(self) -> bool:
+        """Whether idle instances can be frozen here; else they run on, and `freeze` says that it did nothing."""
+        return self._cgroups.can_freeze
+
+    @property
     def own_ids(self) -> bool:
         """Whether each instance has a user id of its own."""
         return bool(self._plan.count)
@@ -240,7 +245,14 @@ class Sandboxes:
         if alarm is not None:
             undo.callback(os.close, alarm)
         return Sandboxed(
-            birth, control=control, output=output, listeners=listeners, meter=meter, alarm=alarm, undo=undo
+            birth,
+            control=control,
+            output=output,
+            listeners=listeners,
+            meter=meter,
+            group=group,
+            alarm=alarm,
+            undo=undo,
         )
 
     def _take_id(self, undo: AsyncExitStack) -> int:

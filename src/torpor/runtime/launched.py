@@ -13,6 +13,7 @@ from torpor.core.invocation import Depth
 from torpor.runtime.accounts import Meter, SampledMeter
 from torpor.runtime.birth import Birth
 from torpor.runtime.spec import Exit
+from torpor.sandbox.cgroups import Group
 
 _MIB = 1024 * 1024
 _ALARM_CHECKS, _ALARM_PAUSE_S = 50, 0.02
@@ -30,6 +31,7 @@ class Sandboxed:
         output: int,
         listeners: tuple[socket.socket, ...],
         meter: Meter,
+        group: Group,
         alarm: int | None,
         undo: AsyncExitStack,
         depth: Depth = Depth.SPAWN,
@@ -41,6 +43,7 @@ class Sandboxed:
         self.listeners = listeners
         self._birth = birth
         self._meter = meter
+        self._group = group
         self._undo = undo
         self._closing: asyncio.Task[None] | None = None
         self._guard = asyncio.create_task(self._guard_memory(alarm))
@@ -68,6 +71,12 @@ class Sandboxed:
 
     def reset_peak(self) -> None:
         self._meter.reset_peak()
+
+    def freeze(self) -> bool:
+        return self._group.freeze()
+
+    def thaw(self) -> None:
+        self._group.thaw()
 
     async def _guard_memory(self, alarm: int | None) -> None:
         try:

@@ -15,6 +15,7 @@ from torpor.core.function import Revision
 from torpor.core.invocation import Invocation, Outcome
 from torpor.core.limits import Limits
 from torpor.policy import evict
+from torpor.policy.keep_alive import Patience
 from torpor.runtime.capacity import Capacity
 from torpor.runtime.instance import Surroundings
 from torpor.runtime.job import Job
@@ -30,10 +31,12 @@ _log = structlog.get_logger()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeOptions:
     """`queue_wait_s` is how long an invocation waits for an instance when none can be started; `memory_budget_mb`
-    bounds what all instances together are expected to use (None: unbounded).
+    bounds what all instances together are expected to use (None: unbounded). `freeze_after_s` is how long an instance
+    is idle before it is frozen, where the machine can do that.
     """
 
     keep_alive_s: float = 60.0
+    freeze_after_s: float = 0.1
     start_timeout_s: float = 30.0
     queue_wait_s: float = 30.0
     memory_budget_mb: int | None = None
@@ -131,6 +134,10 @@ class Node:
         """Keys of the revisions that have instances or waiting invocations, retired ones included."""
         return frozenset(pool.revision.key for pool in self._all_pools())
 
+    def reserve(self, function: str, concurrency: int | None) -> None:
+        """Let this function have so many invocations at a time, and never more; None: it shares with the others."""
+        self._capacity.reserve(function, concurrency)
+
     def modules(self, revision_key: str) -> tuple[str, ...]:
         """What initialisation imported from interpreter and environment, in order; empty before anyone was ready."""
         pool = self._pools.get(revision_key)
@@ -165,7 +172,10 @@ class Node:
         keep_alive_s = revision.config.keep_alive_s
         limits = self._options.limits
         options = PoolOptions(
-            keep_alive_s=self._options.keep_alive_s if keep_alive_s is None else keep_alive_s,
+            patience=Patience(
+                freeze_after_s=self._options.freeze_after_s,
+                keep_alive_s=self._options.keep_alive_s if keep_alive_s is None else keep_alive_s,
+            ),
             queue_limit=limits.queue_per_function,
             queue_wait_s=self._options.queue_wait_s,
         )
@@ -184,6 +194,6 @@ class Node:
             self._retiring.discard(pool)
             if self._pools.get(pool.revision.key) is pool:
                 del self._pools[pool.revision.key]
-            self._capacity.forget(pool)
+            pool.leave()
         if self._change is not None:
             self._change.set()

@@ -15,13 +15,16 @@ import structlog
 from torpor.core.errors import NotSupported, StartFailed, Throttled, TorporError
 from torpor.core.function import Revision
 from torpor.core.invocation import Depth, Outcome
-from torpor.policy import keep_alive, scale
+from torpor.policy import scale
 from torpor.policy.evict import Idle
+from torpor.policy.keep_alive import Patience
+from torpor.policy.rate import Rate, smooth
 from torpor.policy.scale import Load, Room
 from torpor.runtime import faults
 from torpor.runtime.capacity import Capacity
 from torpor.runtime.instance import InitFailed, Instance, Surroundings
 from torpor.runtime.job import Job
+from torpor.runtime.resting import Resting
 from torpor.runtime.starts import Starts
 from torpor.runtime.states import InstanceState
 from torpor.runtime.world import build_world
@@ -39,11 +42,12 @@ class PoolStatistics:
     busy: int
     starting: int
     waiting: int
+    frozen: int = 0  # of the idle ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolOptions:
-    keep_alive_s: float
+    patience: Patience
     queue_limit: int
     queue_wait_s: float
 
@@ -82,18 +86,22 @@ class Pool:
         self._free: list[Instance] = []
         self._instances: set[Instance] = set()  # every one that is not yet ended, those starting and ending included
         self._starts: set[asyncio.Task[None]] = set()
-        self._keep_alive_s = options.keep_alive_s
-        self._expiry: asyncio.TimerHandle | None = None
+        self._resting = Resting(self._idle, options.patience, host.shared.clock)
         self._observed_mb = 0
+        self._start_ms: float | None = None
+        self._rate = Rate()
         self._stopped = False
         self.modules: tuple[str, ...] = ()
-        self._capacity.consumers.add(self)
+        self._share = self._capacity.join(self, revision.name)
 
     # ── what the node asks ──────────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self, job: Job) -> None:
-        """Run it now, or let it wait. Raises Throttled when too many wait already."""
-        if self._free and not self._waiting and self._capacity.can_run:
+        """Run it now, or let it wait. Raises Throttled beyond its reservation, and when too many wait already."""
+        if not self._share.admits_one:
+            self._host.changed(self)
+            raise Throttled(reason="ReservedFunctionConcurrentInvocationLimitExceeded")
+        if self._free and not self._waiting and self._capacity.can_run(self._share):
             self._run(self._free[-1], job)
             return
         if not scale.admits(len(self._waiting), self._options.queue_limit):
@@ -112,9 +120,13 @@ class Pool:
 
     def retire(self) -> None:
         """Let those run that are here, and keep nothing alive after that."""
-        self._keep_alive_s = 0
-        self._expire()
+        self._resting.keep_nothing()
         self._host.changed(self)
+
+    def leave(self) -> None:
+        """It is empty, and nobody will ask it for anything any more."""
+        self._resting.close()
+        self._capacity.forget(self, self._share)
 
     def stop(self, error: Exception) -> list[asyncio.Future[None]]:
         """End everything now; returns what to wait for."""
@@ -126,6 +138,10 @@ class Pool:
         for instance in list(self._instances):
             instance.end(faults.stopped())
         return [*self._starts, *(asyncio.ensure_future(one.wait_ended()) for one in self._instances)]
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
 
     @property
     def empty(self) -> bool:
@@ -146,6 +162,7 @@ class Pool:
             busy=states.count(InstanceState.BUSY),
             starting=len(self._starts),
             waiting=len(self._waiting),
+            frozen=sum(one.frozen for one in self._idle()),
         )
 
     def expected_total_mb(self) -> int:
@@ -155,8 +172,24 @@ class Pool:
 
     def idle(self) -> list[tuple[Idle, Instance]]:
         """Its idle instances, as the eviction policy sees them."""
-        claim = self._claim_mb
-        return [(Idle(claim, one.idle_since), one) for one in self._free if one.state is InstanceState.IDLE]
+        rate, idle = self._rate.read(self._host.shared.clock()), self._idle()
+        return [
+            (
+                Idle(
+                    memory_mb=self._claim_mb,
+                    since=one.idle_since,
+                    rate=rate,
+                    start_ms=self._start_ms or 0.0,
+                    spare=len(idle) - 1 - place,
+                ),
+                one,
+            )
+            for place, one in enumerate(idle)
+        ]
+
+    def _idle(self) -> list[Instance]:
+        """The longest idle first: it is the order in which they came to be free."""
+        return [one for one in self._free if one.state is InstanceState.IDLE]
 
     # ── performing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -174,7 +207,7 @@ class Pool:
 
     def _serve(self) -> bool:
         served = False
-        while self._waiting and self._free and self._capacity.can_run:
+        while self._waiting and self._free and self._capacity.can_run(self._share):
             job = self._waiting.popleft()
             if not job.future.done():
                 self._run(self._free[-1], job)
@@ -183,11 +216,11 @@ class Pool:
 
     def _wanted_starts(self) -> int:
         load, claim = self._load(), self._claim_mb
-        if scale.starts(load, Room(concurrency=1), claim) and self._capacity.can_run:
+        if scale.starts(load, Room(concurrency=1), claim) and self._capacity.can_run(self._share):
             shortage = self._capacity.shortage_mb(claim)
             if shortage:
                 self._host.make_room(shortage)
-        return scale.starts(load, self._capacity.room(), claim)
+        return scale.starts(load, self._capacity.room(self._share), claim)
 
     def _load(self) -> Load:
         return Load(
@@ -198,14 +231,15 @@ class Pool:
         )
 
     def _run(self, instance: Instance, job: Job) -> None:
-        self._capacity.running += 1
+        self._capacity.begin(self._share)
+        self._rate = self._rate.hit(self._host.shared.clock())
         job.running = True
         instance.run(job)
         if instance.free_slots == 0:
             self._free.remove(instance)
 
     def _begin_start(self) -> None:
-        self._capacity.starting += 1
+        self._share.starting += 1
         task = self._loop.create_task(self._bring_up(self._new_instance()))
         self._starts.add(task)
         task.add_done_callback(self._start_done)
@@ -228,12 +262,15 @@ class Pool:
                 self._blame(instance, failed)
 
     async def _start(self, instance: Instance) -> None:
+        began = self._host.shared.clock()
         await instance.start()
+        self._start_ms = smooth(self._start_ms, (self._host.shared.clock() - began) * 1000)
         self._host.starts.note(self.revision, instance.origin)
         self._observe(instance)
         self.modules = instance.modules
         self._free.append(instance)
         self._serve()  # at once: one that dies young must take an invocation with it, or is replaced for ever
+        self._resting.noticed(instance)
 
     async def _bring_up_afresh(self, forked: InitFailed) -> None:
         """Initialisation failed in a forked instance: only where it succeeds without a fork is that to blame."""
@@ -254,12 +291,11 @@ class Pool:
 
     def _start_done(self, task: asyncio.Task[None]) -> None:
         self._starts.discard(task)
-        self._capacity.starting -= 1
+        self._share.starting -= 1
         error = StartFailed("The start was cancelled.") if task.cancelled() else task.exception()
         if error is not None:
             self._start_failed(error)
         self._after_release()
-        self._arm()
 
     def _start_failed(self, error: BaseException) -> None:
         """The first in the queue is told, unless it is the first time that it meets with this."""
@@ -302,33 +338,12 @@ class Pool:
         job.reject(Throttled(reason="ConcurrentInvocationLimitExceeded"))
         self._host.changed(self)
 
-    # ── keeping alive ───────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _arm(self) -> None:
-        """There is one timer for all idle instances, and a warm invocation never touches it."""
-        if self._expiry is not None:
-            return
-        since = [one.idle_since for one in self._free if one.state is InstanceState.IDLE]
-        delay = keep_alive.next_check_s(since, self._host.shared.clock(), self._keep_alive_s)
-        if delay is not None:
-            self._expiry = self._loop.call_later(delay, self._expire)
-
-    def _expire(self) -> None:
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
-        idle = [one for one in self._free if one.state is InstanceState.IDLE]
-        now = self._host.shared.clock()
-        for instance in idle[: keep_alive.expired([one.idle_since for one in idle], now, self._keep_alive_s)]:
-            instance.end()
-        self._arm()
-
     # ── what instances tell ─────────────────────────────────────────────────────────────────────────────────────────
 
     def on_outcome(self, instance: Instance, job: Job, outcome: Outcome) -> None:
         if job.running:
             job.running = False
-            self._capacity.running -= 1
+            self._capacity.finish(self._share)
         self._observe(instance)
         if not job.resolve(outcome):
             self._host.abandoned(outcome)
@@ -338,8 +353,7 @@ class Pool:
             self._free.remove(instance)
         self._free.append(instance)
         self._after_release()
-        if self._expiry is None:
-            self._arm()
+        self._resting.noticed(instance)
 
     def on_ending(self, instance: Instance) -> None:
         if instance in self._free:

@@ -155,6 +155,14 @@ class Launched(Protocol):
         """Start measuring the most memory anew, where the kernel can."""
         ...
 
+    def freeze(self) -> bool:
+        """Stop everything inside until `thaw`, or its end. Where this machine cannot, nothing is done: False."""
+        ...
+
+    def thaw(self) -> None:
+        """Let it run on. Raises OSError when it is gone."""
+        ...
+
     async def close(self) -> None:
         """Kill, wait, close descriptors, remove the cgroup. May be called again."""
         ...

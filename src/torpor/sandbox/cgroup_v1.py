@@ -71,6 +71,9 @@ class V1Part:
             return None
         return alarm
 
+    def freeze(self, *, frozen: bool) -> bool:  # noqa: ARG002 -- never: a task frozen here would ignore SIGKILL
+        return False
+
     def close(self) -> None:
         for fd in self._kept.values():
             os.close(fd)

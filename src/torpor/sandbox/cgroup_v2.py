@@ -10,6 +10,7 @@ import contextlib
 import os
 from pathlib import Path
 
+FREEZER = "cgroup.freeze"  # needs no controller
 _WEIGHT_OF_A_CORE = 100  # the kernel's default
 _MANAGED = frozenset({"memory", "pids", "cpu"})
 
@@ -97,6 +98,16 @@ class V2Part:
 
     def oom_alarm(self) -> int | None:
         return None  # memory.oom.group does it
+
+    def freeze(self, *, frozen: bool) -> bool:
+        """False on a kernel before Linux 5.2. Raises OSError when a frozen group is gone."""
+        try:
+            self._write(FREEZER, int(frozen))
+        except FileNotFoundError:
+            if not frozen:
+                raise
+            return False
+        return True
 
     def close(self) -> None:
         for fd in self._kept.values():

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from torpor.sandbox.cgroup_v1 import V1Part
-from torpor.sandbox.cgroup_v2 import V2Part, prepare
+from torpor.sandbox.cgroup_v2 import FREEZER, V2Part, prepare
 
 CONTROLLERS = frozenset({"memory", "pids", "cpu", "cpuacct"})
 
@@ -51,6 +51,7 @@ class Part(Protocol):
     def cpu_ns(self) -> int | None: ...
     def oom_kills(self) -> int | None: ...
     def oom_alarm(self) -> int | None: ...
+    def freeze(self, *, frozen: bool) -> bool: ...
     def close(self) -> None: ...
 
 
@@ -96,6 +97,15 @@ class Group:
         """A descriptor, readable about when memory runs out, where the kernel does not end the whole group itself."""
         return self._first(lambda part: part.oom_alarm())
 
+    def freeze(self) -> bool:
+        """Stop all of its processes until `thaw`, or their end; False where there is no version 2 hierarchy for it."""
+        return any(part.freeze(frozen=True) for part in self._parts)
+
+    def thaw(self) -> None:
+        """Let them run on. Raises OSError when the group is gone."""
+        for part in self._parts:
+            part.freeze(frozen=False)
+
     def remove(self) -> None:
         """Close what is open and delete the groups, which must be empty by now."""
         for part in self._parts:
@@ -132,6 +142,11 @@ class Cgroups:
     def limits(self) -> frozenset[str]:
         """The controllers that instances will be limited with."""
         return frozenset[str]().union(*(hierarchy.controllers for hierarchy, _ in self.roots))
+
+    @property
+    def can_freeze(self) -> bool:
+        """Whether instances can be frozen."""
+        return any(version.version == 2 and (root / FREEZER).exists() for version, root in self.roots)
 
     def create(self, name: str, bounds: Bounds) -> Group:
         """An empty group, limited. Raises OSError, leaving nothing."""

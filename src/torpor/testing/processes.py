@@ -159,6 +159,13 @@ class PlainProcess:
         with contextlib.suppress(OSError):
             (self._folder() / "clear_refs").write_text("5")
 
+    def freeze(self) -> bool:
+        """There are no control groups here: it runs on."""
+        return False
+
+    def thaw(self) -> None:
+        """It was never frozen."""
+
     async def close(self) -> None:
         self.kill()
         if self._exit is not None:

@@ -181,14 +181,16 @@ class Eater:
 
     def __init__(self, name, capacity, order, wants=10**9):
         self.name, self.capacity, self.order, self.wants = name, capacity, order, wants
+        self.waiting = 0
+        self.share = capacity.join(self, name)
 
     def expected_total_mb(self):
         return 0
 
     def pump(self):
-        took = bool(self.wants) and self.capacity.can_run
+        took = bool(self.wants) and self.capacity.can_run(self.share)
         if took:
-            self.capacity.running += 1
+            self.capacity.begin(self.share)
             self.wants -= 1
             self.order.append(self.name)
         if self.wants:
@@ -199,9 +201,10 @@ class Eater:
 def test_released_capacity_goes_round():
     """Three functions that always want more get equal turns of one slot, the first to ask first."""
     capacity, order = Capacity(1, None), []
-    for name in "abc":
-        Eater(name, capacity, order).pump()
+    eaters = {name: Eater(name, capacity, order) for name in "abc"}
+    for eater in eaters.values():
+        eater.pump()
     for _ in range(8):
-        capacity.running -= 1
+        capacity.finish(eaters[order[-1]].share)
         capacity.feed_hungry()
     assert order == list("aabcabcab")
