@@ -36,6 +36,7 @@ from torpor.core.identity import Kind, Principal
 from torpor.functions.accounting import Accounting
 from torpor.functions.catalog import Catalog
 from torpor.functions.collector import Collector
+from torpor.functions.concurrency import Concurrency
 from torpor.functions.config_rules import ConfigRules
 from torpor.functions.deploy import Deployer
 from torpor.functions.invoke import Invoker
@@ -140,6 +141,7 @@ class _Back:
     home: Home
     catalog: Catalog
     deployer: Deployer
+    concurrency: Concurrency
     collector: Collector
     invoker: Invoker
     ledger: Ledger
@@ -176,6 +178,7 @@ async def _open_back(
         launcher,
         options=NodeOptions(
             keep_alive_s=settings.keep_alive_s,
+            freeze_after_s=settings.freeze_after_s,
             start_timeout_s=settings.start_timeout_s,
             memory_budget_mb=settings.memory_budget_mb or _three_quarters_of_memory_mb(),
             limits=settings.limits,
@@ -202,12 +205,15 @@ async def _open_back(
         rules=ConfigRules(settings.limits),
     )
     stack.push_async_callback(deployer.close)
+    concurrency = Concurrency(catalog, node, settings.limits.concurrency)
+    concurrency.restore()
     collector = Collector(catalog, deployer, bundles=bundles, environments=environments, logs=logs)
     stack.push_async_callback(collector.close)
     return _Back(
         home=home,
         catalog=catalog,
         deployer=deployer,
+        concurrency=concurrency,
         collector=collector,
         invoker=Invoker(catalog, revisions, node, ledger, settings.limits),
         ledger=ledger,
@@ -241,6 +247,7 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
                 deployer=back.deployer,
                 invoker=back.invoker,
                 urls=urls,
+                concurrency=back.concurrency,
                 home=home,
                 limits=settings.limits,
                 code_location=lambda name: links.location(name, catalog.get(name).bundle),
@@ -256,6 +263,7 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
         catalog=catalog,
         deployer=back.deployer,
         urls=urls,
+        concurrency=back.concurrency,
         accounting=Accounting(back.ledger),
         collector=back.collector,
         logs=LogReader(catalog, back.logs),

@@ -73,6 +73,7 @@ class ServerSettings:
     region: str = "us-east-1"
     account: str = "000000000000"
     keep_alive_s: Annotated[float, Ge(0), Le(86_400)] = 60.0
+    freeze_after_s: Annotated[float, Ge(0), Le(86_400)] = 0.1
     grace_s: Annotated[float, Ge(0), Le(3600)] = 20.0
     start_timeout_s: Annotated[float, Gt(0), Le(600)] = 30.0
     memory_budget_mb: Annotated[int, Ge(128)] | None = None  # None: three quarters of the machine's memory

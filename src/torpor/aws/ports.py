@@ -62,6 +62,14 @@ class Urls(Protocol):
     def list(self, name: str) -> Sequence[FunctionUrl]: ...
 
 
+class Concurrency(Protocol):
+    """Reserved concurrency; None: nothing is reserved."""
+
+    async def put(self, name: str, concurrency: int) -> int: ...
+    def get(self, name: str) -> int | None: ...
+    async def delete(self, name: str) -> None: ...
+
+
 class RolePage(Protocol):
     """Some roles in order of their names, and the name to go on after: None on the last page."""
 

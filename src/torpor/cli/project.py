@@ -62,6 +62,13 @@ class Table(BaseModel):
         default=False, description="Allow packages without a wheel: they are built in a sandbox."
     )
     max_concurrency: int = Field(default=1, ge=1, description="Invocations that one instance handles at a time.")
+    reserved_concurrency: int | None = Field(
+        default=None,
+        ge=0,
+        description=(
+            "Invocations at a time that are kept for the function, which never gets more; by default it stays as it is."
+        ),
+    )
     keep_alive: float | None = Field(
         default=None,
         ge=0,

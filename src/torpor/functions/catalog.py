@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from torpor.core.errors import Conflict, FunctionNotFound
 from torpor.core.function import Function, FunctionUrl, Role
 from torpor.store.database import Database
 from torpor.store.function_table import FunctionRecord, FunctionTable
+from torpor.store.reservation_table import ReservationTable
 from torpor.store.role_table import RoleTable
 from torpor.store.url_table import UrlTable
 
@@ -37,14 +38,18 @@ class Catalog:
         records: Iterable[FunctionRecord],
         urls: Iterable[FunctionUrl],
         roles: Iterable[Role],
+        *,
+        reservations: Mapping[str, int],
     ) -> None:
         self.home = home
         self._function_table = FunctionTable(database)
         self._url_table = UrlTable(database)
         self._role_table = RoleTable(database)
+        self._reservation_table = ReservationTable(database)
         self._records = {record.name: record for record in records}
         self._urls = {url.name: url for url in urls}
         self._roles = {role.name.lower(): role for role in roles}  # IAM's names are unique regardless of case
+        self._reservations = dict(reservations)
         self._names: list[str] | None = None
         self._writing = asyncio.Lock()
         self._writes: set[asyncio.Task[Any]] = set()
@@ -55,7 +60,8 @@ class Catalog:
         records = await asyncio.to_thread(FunctionTable(database).read_all)
         urls = await asyncio.to_thread(UrlTable(database).read_all)
         roles = await asyncio.to_thread(RoleTable(database).read_all)
-        return cls(database, home, records, urls, roles)
+        reservations = await asyncio.to_thread(ReservationTable(database).read_all)
+        return cls(database, home, records, urls, roles, reservations=reservations)
 
     async def wait_written(self) -> None:
         """Wait for the changes that are being written, whose callers may have gone."""
@@ -124,12 +130,13 @@ class Catalog:
         return new
 
     async def remove(self, name: str) -> FunctionRecord:
-        """Remove a function and its URL; returns what it was. Raises FunctionNotFound."""
+        """Remove a function, its URL and its reservation; returns what it was. Raises FunctionNotFound."""
         removed: list[FunctionRecord] = []
 
         def apply() -> None:
             removed.append(self._records.pop(name))
             self._urls.pop(name, None)
+            self._reservations.pop(name, None)
             self._names = None
 
         await self._change(lambda: self.get(name), lambda: self._function_table.delete(name), apply)
@@ -153,6 +160,33 @@ class Catalog:
 
     async def remove_url(self, name: str, *, check: Callable[[], object]) -> None:
         await self._change(check, lambda: self._url_table.delete(name), lambda: self._urls.pop(name, None))
+
+    # Reserved concurrency
+
+    def reserved(self, name: str) -> int | None:
+        return self._reservations.get(name)
+
+    def reservations(self) -> Mapping[str, int]:
+        """Of all functions that have some, by name."""
+        return dict(self._reservations)
+
+    async def save_reservation(
+        self, name: str, concurrency: int, *, check: Callable[[], object], then: Callable[[], object]
+    ) -> None:
+        """Store it. `check` is as for URLs; `then` follows at once, in the order in which changes were made."""
+
+        def apply() -> None:
+            self._reservations[name] = concurrency
+            then()
+
+        await self._change(check, lambda: self._reservation_table.put(name, concurrency), apply)
+
+    async def remove_reservation(self, name: str, *, check: Callable[[], object], then: Callable[[], object]) -> None:
+        def apply() -> None:
+            self._reservations.pop(name, None)
+            then()
+
+        await self._change(check, lambda: self._reservation_table.delete(name), apply)
 
     # Roles
 

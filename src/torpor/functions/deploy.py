@@ -180,6 +180,7 @@ class Deployer:
         removed = await self._catalog.remove(name)
         self._stop_build(name)
         self._revisions.forget(name)
+        self._node.reserve(name, self._catalog.reserved(name))  # None, unless one of its name was made since
         if removed.serving is not None:
             self._retire(removed.serving)
         try:

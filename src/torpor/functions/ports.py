@@ -53,6 +53,10 @@ class Runner(Protocol):
         """Keys of the revisions that have instances or waiting invocations, retired ones included."""
         ...
 
+    def reserve(self, function: str, concurrency: int | None) -> None:
+        """Let this function have so many invocations at a time, and never more; None: it shares with the others."""
+        ...
+
 
 class UsageBook(Protocol):
     """The ledger. `record` returns at once; `summary` blocks on the database."""

@@ -16,7 +16,13 @@ def function_address(base: str, name: str) -> str:
 
 
 def describe(
-    function: Function, url: FunctionUrl | None, instances: Instances, *, home: Home, base: str
+    function: Function,
+    url: FunctionUrl | None,
+    instances: Instances,
+    *,
+    reserved_concurrency: int | None,
+    home: Home,
+    base: str,
 ) -> dict[str, Any]:
     """Everything about a function but the values of its variables, which are secrets more often than not."""
     config = function.config
@@ -38,6 +44,7 @@ def describe(
         "tmp_mb": config.tmp_mb,
         "keep_alive_s": config.keep_alive_s,
         "max_concurrency": config.max_concurrency,
+        "reserved_concurrency": reserved_concurrency,
         "isolation": config.isolation.value,
         "source_builds": config.source_builds,
         "architecture": config.architecture,

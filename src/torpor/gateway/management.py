@@ -84,8 +84,12 @@ class Management:
         name = request.path_params["name"]
         existing = self._find(name)
         wanted = self._uploads.wanted(name, request.headers.get("x-torpor-config", ""), existing)
+        if wanted.reserved_concurrency is not None:
+            self._use.concurrency.check(name, wanted.reserved_concurrency)
         async with self._uploads.receive(request) as archive:
             function = await self._use.deployer.put(wanted.config, archive)
+        if wanted.reserved_concurrency is not None:
+            await self._use.concurrency.put(name, wanted.reserved_concurrency)
         if wanted.public is not None:
             await self._open_or_close(name, public=wanted.public)
         return _json(self._describe(function), 200 if existing else 201)
@@ -145,6 +149,7 @@ class Management:
             function,
             self._use.catalog.url(name),
             self._use.instances(name),
+            reserved_concurrency=self._use.concurrency.get(name),
             home=self._home,
             base=self._facts.url,
         )

@@ -31,6 +31,7 @@ class Wanted:
 
     config: FunctionConfig
     public: bool | None
+    reserved_concurrency: int | None
 
 
 class Uploads:
@@ -54,11 +55,14 @@ class Uploads:
         public = plain.pop("public", None)
         if public is not None and not isinstance(public, bool):
             raise InvalidValue("x-torpor-config: `public` must be true or false.")
+        reserved = plain.pop("reserved_concurrency", None)
+        if reserved is not None and type(reserved) is not int:
+            raise InvalidValue("x-torpor-config: `reserved_concurrency` must be a whole number.")
         unknown = sorted(set(plain) - set(FunctionConfig.__dataclass_fields__))
         if unknown:
             raise InvalidValue(f"x-torpor-config: there is no setting `{unknown[0]}`.")
         before = existing.config.as_json() if existing else {}
-        return Wanted(_config({**before, **plain, "name": name}), public)
+        return Wanted(_config({**before, **plain, "name": name}), public, reserved)
 
     @asynccontextmanager
     async def receive(self, request: Request) -> AsyncIterator[Path]:

@@ -49,6 +49,18 @@ class Urls(Protocol):
     async def delete(self, name: str) -> None: ...
 
 
+class Concurrency(Protocol):
+    """Reserved concurrency; None: nothing is reserved."""
+
+    def get(self, name: str) -> int | None: ...
+
+    def check(self, name: str, concurrency: int) -> None:
+        """Raise InvalidValue when the others would be left too little."""
+        ...
+
+    async def put(self, name: str, concurrency: int) -> int: ...
+
+
 class Report(Protocol):
     def as_json(self) -> dict[str, Any]: ...
 
@@ -83,6 +95,7 @@ class UseCases:
     catalog: Catalog
     deployer: Deployer
     urls: Urls
+    concurrency: Concurrency
     accounting: Accounting
     collector: Collector
     logs: LogReader

@@ -251,8 +251,8 @@ class Instance:
         self.frozen = False
         try:
             self._attachment.launched.thaw()
-        except OSError:  # its control group is gone: so is what was in it
-            self.end()
+        except OSError:  # its control group is gone: so is what was in it. Not now: its owner is giving it work
+            self._loop.call_soon(self.end)
 
     def fail_start(self, job: Job, failed: InitFailed) -> None:
         """Answer one invocation with the error of this instance's initialisation."""

@@ -23,7 +23,7 @@ from torpor.core.function import (
     environment_from_json,
 )
 from torpor.store.database import Database
-from torpor.store.tables import function_urls, functions
+from torpor.store.tables import function_urls, functions, reservations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +152,8 @@ class FunctionTable:
             connection.execute(statement)
 
     def delete(self, name: str) -> None:
-        """Remove the function, with all its versions and its URL."""
+        """Remove the function, with all its versions, its URL and its reserved concurrency."""
         with self._database.begin() as connection:
             connection.execute(delete(function_urls).where(function_urls.c.name == name))
+            connection.execute(delete(reservations).where(reservations.c.name == name))
             connection.execute(delete(functions).where(functions.c.name == name))

@@ -44,6 +44,13 @@ function_urls = Table(
     Column("modified", Text, nullable=False),
 )
 
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("concurrency", Integer, nullable=False),
+)
+
 roles = Table(
     "roles",
     metadata,

@@ -110,6 +110,29 @@ class FakeDeployer:
         return Bundle(hashlib.sha256(archive).hexdigest(), len(archive))
 
 
+class FakeConcurrency:
+    """Reservations of at most 900."""
+
+    def __init__(self, catalog: FakeCatalog) -> None:
+        self.catalog = catalog
+        self.reserved: dict[str, int] = {}
+
+    async def put(self, name: str, concurrency: int) -> int:
+        self.catalog.get(name)
+        if concurrency > 900:
+            raise InvalidValue("Specified ReservedConcurrentExecutions is too much")
+        self.reserved[name] = concurrency
+        return concurrency
+
+    def get(self, name: str) -> int | None:
+        self.catalog.get(name)
+        return self.reserved.get(name)
+
+    async def delete(self, name: str) -> None:
+        self.catalog.get(name)
+        self.reserved.pop(name, None)
+
+
 @dataclass
 class FakeInvoker:
     """Answers the payload itself, or what `answer` holds, or raises `error`; keeps what it was asked."""
@@ -266,6 +289,7 @@ def world(home) -> Iterator[World]:
             deployer=FakeDeployer(catalog),
             invoker=invoker,
             urls=FakeUrls(),
+            concurrency=FakeConcurrency(catalog),
             home=home,
             limits=Limits(),
             code_location=lambda name: f"{url}/code/{name}",

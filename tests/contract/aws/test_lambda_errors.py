@@ -39,7 +39,16 @@ def refused(call, **params):
 
 
 @pytest.mark.parametrize(
-    "operation", ["get_function", "get_function_configuration", "delete_function", "invoke", "get_function_url_config"]
+    "operation",
+    [
+        "get_function",
+        "get_function_configuration",
+        "delete_function",
+        "invoke",
+        "get_function_url_config",
+        "get_function_concurrency",
+        "delete_function_concurrency",
+    ],  # fmt: skip
 )
 def test_a_missing_function_is_not_found(client, operation):
     """404 with the ARN, Type User, and the modelled exception."""

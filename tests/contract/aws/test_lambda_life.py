@@ -189,6 +189,24 @@ def test_the_client_context_reaches_the_function_as_json(world, create):
     assert world.invoker.asked[-1]["client_context"] == '{"custom": {"k": "v"}}'
 
 
+def test_concurrency_is_reserved_read_and_given_back(world, create):
+    """Put, get, GetFunction and delete tell of the same reservation; zero is one too."""
+    client = world.client("lambda")
+    create(client, "busy")
+    assert "ReservedConcurrentExecutions" not in client.get_function_concurrency(FunctionName="busy")
+    assert "Concurrency" not in client.get_function(FunctionName="busy")
+    for wanted in (5, 0):
+        made = client.put_function_concurrency(FunctionName="busy", ReservedConcurrentExecutions=wanted)
+        assert made["ReservedConcurrentExecutions"] == wanted
+        assert client.get_function_concurrency(FunctionName="busy")["ReservedConcurrentExecutions"] == wanted
+        assert client.get_function(FunctionName="busy")["Concurrency"] == {"ReservedConcurrentExecutions": wanted}
+    with pytest.raises(client.exceptions.InvalidParameterValueException):
+        client.put_function_concurrency(FunctionName="busy", ReservedConcurrentExecutions=901)
+    gone = client.delete_function_concurrency(FunctionName="busy")
+    assert gone["ResponseMetadata"]["HTTPStatusCode"] == 204
+    assert "ReservedConcurrentExecutions" not in client.get_function_concurrency(FunctionName="busy")
+
+
 def test_a_url_lives_and_dies(world, create):
     """Create, read, change, list and delete a function URL."""
     client = world.client("lambda")

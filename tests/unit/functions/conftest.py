@@ -15,6 +15,7 @@ from torpor.core.invocation import Depth, Outcome, Result, Usage
 from torpor.functions.accounting import Accounting
 from torpor.functions.catalog import Catalog
 from torpor.functions.collector import Collector
+from torpor.functions.concurrency import Concurrency
 from torpor.functions.config_rules import ConfigRules
 from torpor.functions.deploy import Deployer
 from torpor.functions.invoke import Invoker
@@ -110,6 +111,7 @@ class FakeNode:
         self.calls = []
         self.retired: list[str] = []
         self.lingering: set[str] = set()  # keys of revisions that still run something
+        self.reserved: dict[str, int | None] = {}
         self.error: Exception | None = None
 
     async def invoke(self, revision, invocation) -> Outcome:
@@ -125,6 +127,9 @@ class FakeNode:
 
     def running(self) -> frozenset[str]:
         return frozenset(self.lingering)
+
+    def reserve(self, function: str, concurrency: int | None) -> None:
+        self.reserved[function] = concurrency
 
 
 def make_usage(**changes) -> Usage:
@@ -171,6 +176,8 @@ class World:
         )
         self.invoker = Invoker(self.catalog, self.revisions, self.node, self.ledger)
         self.urls = Urls(self.catalog)
+        self.concurrency = Concurrency(self.catalog, self.node, 1000)
+        self.concurrency.restore()
         self.roles = Roles(self.catalog)
         self.accounting = Accounting(self.ledger)
         self.log_reader = LogReader(self.catalog, self.logs)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from torpor.core.arn import Home
-from torpor.core.errors import Conflict, FunctionNotFound, ResourceNotFound
+from torpor.core.errors import Conflict, FunctionNotFound, InvalidValue, ResourceNotFound
 from torpor.core.function import Bundle, Environment, Function, FunctionConfig, FunctionUrl, State, UpdateStatus
 from torpor.gateway.code_links import CodeLinks
 from torpor.gateway.management import Management
@@ -42,6 +42,24 @@ def a_function(name="hello", **config):
 class Page:
     functions: tuple
     next: str | None
+
+
+class FakeConcurrency:
+    """Reservations by name; beyond 900 there is no room."""
+
+    def __init__(self):
+        self.reserved = {}
+
+    def get(self, name):
+        return self.reserved.get(name)
+
+    def check(self, name, concurrency):
+        if concurrency > 900:
+            raise InvalidValue(f"{name} wants too much")
+
+    async def put(self, name, concurrency):
+        self.reserved[name] = concurrency
+        return concurrency
 
 
 @dataclass
@@ -145,7 +163,7 @@ def interface(world, tmp_path, links):
     archive = tmp_path / "code.zip"
     archive.write_bytes(b"PK the code")
     use_cases = UseCases(
-        catalog=world, deployer=world, urls=world, accounting=world, collector=world, logs=world,
+        catalog=world, deployer=world, urls=world, concurrency=FakeConcurrency(), accounting=world, collector=world, logs=world,
         instances=lambda name: Instances(1, 2) if name in (None, "hello") else Instances(),
         archive=lambda bundle: archive if bundle.digest == "ab" * 32 else tmp_path / "gone.zip",
     )  # fmt: skip
@@ -228,6 +246,19 @@ async def test_deploying_again_keeps_what_is_not_said(ask, world):
     assert reply.status == 200
     assert (config.handler, config.role, config.memory_mb) == ("new.handler", "arn:aws:iam::0:role/r", 512)
     assert config.variables == {}
+
+
+async def test_a_deployment_reserves_concurrency(ask, world):
+    """A reservation is made, stays when nothing is said of it, and one that is refused deploys nothing."""
+    for given in ({"reserved_concurrency": 3}, {}):
+        answer = await ask(
+            "PUT", "/_torpor/functions/hello", body=b"PK", headers=[config_header(handler="a.b", **given)]
+        )
+        assert json.loads(answer.body)["reserved_concurrency"] == 3
+    for wrong in (901, "3", True):
+        header = config_header(handler="a.b", reserved_concurrency=wrong)
+        assert (await ask("PUT", "/_torpor/functions/hello", body=b"PK", headers=[header])).status == 400
+    assert len(world.put_archives) == 2
 
 
 async def test_public_opens_and_closes_the_url(ask, world):

@@ -61,9 +61,9 @@ class ScriptedInstance:
         self.output, write_end = os.pipe()
         os.set_blocking(self.output, False)
         self.listeners = ()
-        self.depth = Depth.SPAWN
-        self.reason = ""
-        self.closed = False
+        self.depth, self.reason = Depth.SPAWN, ""
+        self.closed = self.frozen = False
+        self.freezes = self.thaws = 0
         self._inside = inside
         self._exit = asyncio.get_running_loop().create_future()
         self._exit_with = exit_with
@@ -103,6 +103,18 @@ class ScriptedInstance:
 
     def reset_peak(self):
         pass
+
+    def freeze(self):
+        assert not self.closed
+        assert not self.frozen
+        self.frozen = True
+        self.freezes += 1
+        return True
+
+    def thaw(self):
+        assert self.frozen
+        self.frozen = False
+        self.thaws += 1
 
     async def close(self):
         self.kill()
@@ -165,9 +177,9 @@ class Stage:
         self.launcher = None
         self.revision = make_revision(tmp_path / "code", "", timeout_s=5)
 
-    def open(self, *scripts, exit_with=LEFT, **options):
+    def open(self, *scripts, exit_with=LEFT, concurrency=1000, **options):
         self.launcher = ScriptedLauncher(*scripts, exit_with=exit_with)
-        limits = Limits(response_payload=1000)
+        limits = Limits(response_payload=1000, concurrency=concurrency)
         self.node = Node(
             self.launcher,
             options=NodeOptions(limits=limits, **options),

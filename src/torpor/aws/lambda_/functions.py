@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torpor.aws.lambda_.concurrency import reserved_concurrency
 from torpor.aws.lambda_.configuration import Configurations
 from torpor.aws.lambda_.names import function_ref, latest_only
 from torpor.aws.lambda_.shapes import function_configuration
 from torpor.aws.lambda_.unsupported import refuse_unsupported
-from torpor.aws.ports import Catalog, Deployer
+from torpor.aws.ports import Catalog, Concurrency, Deployer
 from torpor.aws.protocol.faults import EntityTooLarge
 from torpor.aws.service import Call, Params, Result
 from torpor.core.arn import LATEST, Home
@@ -27,6 +28,7 @@ class FunctionOperations:
 
     catalog: Catalog
     deployer: Deployer
+    concurrency: Concurrency
     configurations: Configurations
     home: Home
     limits: Limits
@@ -72,7 +74,9 @@ class FunctionOperations:
     async def get_function(self, _: Call, params: Params) -> Result:
         function, qualifier = self._find(params)
         code = {"RepositoryType": "S3", "Location": self.code_location(function.name)}
-        answer = {"Configuration": function_configuration(function, self.home, qualifier), "Code": code}
+        answer: dict[str, Any] = {"Configuration": function_configuration(function, self.home, qualifier), "Code": code}
+        if reserved := reserved_concurrency(self.concurrency.get(function.name)):
+            answer["Concurrency"] = reserved
         return answer | ({"Tags": dict(function.config.tags)} if function.config.tags else {})
 
     async def get_function_configuration(self, _: Call, params: Params) -> Result:

@@ -6,12 +6,13 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
+from torpor.aws.lambda_.concurrency import ConcurrencyOperations
 from torpor.aws.lambda_.configuration import Configurations
 from torpor.aws.lambda_.functions import FunctionOperations
 from torpor.aws.lambda_.invoke import InvokeOperations
 from torpor.aws.lambda_.names import function_ref
 from torpor.aws.lambda_.urls import UrlOperations
-from torpor.aws.ports import Catalog, Deployer, Invoker, Urls
+from torpor.aws.ports import Catalog, Concurrency, Deployer, Invoker, Urls
 from torpor.aws.service import Service
 from torpor.core.arn import Home
 from torpor.core.limits import Limits
@@ -25,6 +26,7 @@ def lambda_service(
     deployer: Deployer,
     invoker: Invoker,
     urls: Urls,
+    concurrency: Concurrency,
     home: Home,
     limits: Limits,
     code_location: Callable[[str], str],
@@ -48,7 +50,10 @@ def lambda_service(
     return Service(
         name="lambda",
         handlers={
-            **FunctionOperations(catalog, deployer, configurations, home, limits, code_location).handlers(),
+            **FunctionOperations(
+                catalog, deployer, concurrency, configurations, home, limits, code_location
+            ).handlers(),
+            **ConcurrencyOperations(concurrency, home).handlers(),
             **InvokeOperations(invoker, home).handlers(),
             **UrlOperations(catalog, urls, home, url_address).handlers(),
         },

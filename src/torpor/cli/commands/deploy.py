@@ -178,7 +178,8 @@ def _config(table: Table, handler: str) -> dict[str, Any]:
         "description": table.description,
         "tags": table.tags,
     }
-    return config if table.public is None else {**config, "public": table.public}
+    as_it_is = {"public": table.public, "reserved_concurrency": table.reserved_concurrency}
+    return config | {key: value for key, value in as_it_is.items() if value is not None}
 
 
 def _variables(env: list[str]) -> dict[str, str]:
