@@ -173,6 +173,8 @@ async def _open_back(
         _note,
     )
     stack.push_async_callback(launcher.close)
+    if not launcher.can_freeze:
+        _log.info("idle instances are not frozen: see `torpor doctor`", action="instances_not_frozen")
     doors: list[Doors] = []
     node = Node(
         launcher,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +48,11 @@ def admits(waiting: int, limit: int) -> bool:
 def worth_waiting(position: int, load: Load) -> bool:
     """Whether the one at `position` in the queue (0 first) will be served by a start already under way."""
     return position < load.starting * load.slots_each
+
+
+def turns(asked: Sequence[_T], unserved: Collection[_T], again: Sequence[_T]) -> list[_T]:
+    """Who is next, of those that share: who got nothing keeps its place, before those that got something and want more.
+
+    So nobody starves beside a busy one. `asked` is the order so far, `again` those who want more.
+    """
+    return [*(one for one in asked if one in unserved), *(one for one in again if one not in unserved)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from torpor.policy import reserve
+from torpor.policy import reserve, scale
 from torpor.policy.scale import Room
 
 
@@ -139,15 +139,12 @@ class Capacity:
         self._hungry[consumer] = None
 
     def feed_hungry(self) -> None:
-        """Let those who wait try again, the longest waiting first.
-
-        Who got something and wants more queues up behind those who got nothing: nobody starves beside a busy function.
-        """
+        """Let those who wait try again, in turns."""
         if not self._hungry:
             return
         waiting, self._hungry = list(self._hungry), {}
-        unserved = [consumer for consumer in waiting if not (self._running < self._concurrency and consumer.pump())]
-        self._hungry = dict.fromkeys([*unserved, *(one for one in self._hungry if one not in unserved)])
+        unserved = {consumer for consumer in waiting if not (self._running < self._concurrency and consumer.pump())}
+        self._hungry = dict.fromkeys(scale.turns(waiting, unserved, list(self._hungry)))
 
     def _room(self, share: Share, held: int, busy_of_all: int, busy: int) -> int:
         return reserve.room(

@@ -142,6 +142,7 @@ def _ids(plan: ids.IdPlan) -> Finding:
     return Finding("user-ids", ok=None, detail=detail, remedy=remedy + "200000-265535 $USER")
 
 
+_DELEGATE = "systemd-run --user --scope -p Delegate=yes torpor up (with cgroups of version 2)"
 _LIMITS = {
     "memory": "memory is watched by sampling: an instance can overshoot its limit for a moment",
     "pids": "processes are counted by RLIMIT_NPROC alone",
@@ -158,8 +159,16 @@ def _cgroups() -> list[Finding]:
     except OSError as error:
         reasons = dict.fromkeys(_LIMITS, str(error))
     finally:
+        freezes = groups.can_freeze
         groups.close()
-    return [_limit(kind, reason) for kind, reason in reasons.items()]
+    return [*(_limit(kind, reason) for kind, reason in reasons.items()), _freezing(freezes=freezes)]
+
+
+def _freezing(*, freezes: bool) -> Finding:
+    if freezes:
+        return Finding("freezing", ok=True, detail="idle instances do not run, by a version 2 control group")
+    detail = "idle instances are not frozen: what they do in the background goes on between invocations"
+    return Finding("freezing", ok=None, detail=detail, remedy=_DELEGATE)
 
 
 def _why_not(groups: Cgroups, kind: str) -> str | None:
@@ -172,8 +181,7 @@ def _why_not(groups: Cgroups, kind: str) -> str | None:
 def _limit(kind: str, reason: str | None) -> Finding:
     if reason is None:
         return Finding(f"{kind}-limits", ok=True, detail="by control groups below our own")
-    remedy = "systemd-run --user --scope -p Delegate=yes torpor up (with cgroups of version 2)"
-    return Finding(f"{kind}-limits", ok=None, detail=f"{_LIMITS[kind]} ({reason})", remedy=remedy)
+    return Finding(f"{kind}-limits", ok=None, detail=f"{_LIMITS[kind]} ({reason})", remedy=_DELEGATE)
 
 
 def _disk(data_dir: Path, usage: Callable[[Path], tuple[int, int, int]] = shutil.disk_usage) -> Finding:

@@ -48,7 +48,7 @@ def refused(call, **params):
         "get_function_url_config",
         "get_function_concurrency",
         "delete_function_concurrency",
-    ],  # fmt: skip
+    ],
 )
 def test_a_missing_function_is_not_found(client, operation):
     """404 with the ARN, Type User, and the modelled exception."""

@@ -154,7 +154,7 @@ async def test_where_nothing_can_be_frozen_instances_run_on(bench):
 
 def _groups(launcher):
     """The instances' folders in the hierarchy that freezes."""
-    roots = [root for hierarchy, root in launcher._cgroups.roots if hierarchy.version == 2]  # noqa: SLF001 - to look in
+    roots = [root for hierarchy, root in launcher._cgroups.roots if hierarchy.version == 2]  # noqa: SLF001  # to look in
     return [folder for folder in roots[0].iterdir() if folder.is_dir() and (folder / "cgroup.freeze").exists()]
 
 
