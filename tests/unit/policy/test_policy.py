@@ -5,9 +5,11 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torpor.policy import evict, keep_alive, scale
+from torpor.policy import evict, keep_alive, reserve, scale
 from torpor.policy.billing import billed_ms
 from torpor.policy.evict import Idle
+from torpor.policy.keep_alive import Patience
+from torpor.policy.rate import Rate, smooth
 from torpor.policy.scale import Load, Room
 from torpor.policy.throttle import Bucket
 
@@ -76,18 +78,155 @@ def test_the_next_check_is_when_the_first_expires(since, now, keep):
         assert delay == 0 or math.isclose(since[0] + keep, now + delay)
 
 
-@given(st.lists(st.builds(Idle, memory, seconds), max_size=20), st.integers(1, 50_000))
+idles = st.builds(
+    Idle,
+    memory_mb=memory,
+    since=seconds,
+    rate=st.floats(0, 1000),
+    start_ms=st.floats(0, 10_000),
+    spare=st.integers(0, 20),
+)
+
+
+@given(st.lists(idles, max_size=20), st.integers(1, 50_000))
 def test_eviction_frees_enough_or_touches_nothing(idle, need):
-    """What is ended suffices, is never more than needed, and is the longest idle."""
+    """What is ended suffices, and none of it could have been kept."""
     chosen = evict.make_room(idle, need)
     freed = sum(idle[index].memory_mb for index in chosen)
+    assert len(set(chosen)) == len(chosen)
     if not chosen:
         assert sum(one.memory_mb for one in idle) < need
         return
     assert freed >= need
-    assert freed - idle[chosen[-1]].memory_mb < need
+    assert all(freed - idle[index].memory_mb < need for index in chosen)
+
+
+@given(st.lists(idles, max_size=20), st.integers(1, 50_000))
+def test_nothing_is_evicted_while_something_strictly_worse_is_kept(idle, need):
+    """Of what is kept, nothing is worth less than something ended and would have freed as much."""
+    chosen = evict.make_room(idle, need)
+    kept = [one for index, one in enumerate(idle) if index not in chosen]
+    assert not [
+        (idle[index], one)
+        for index in chosen
+        for one in kept
+        if one.worth < idle[index].worth and one.memory_mb >= idle[index].memory_mb
+    ]
+
+
+@given(st.lists(st.builds(Idle, memory_mb=st.just(128), since=seconds), min_size=1, max_size=20), st.integers(1, 2000))
+def test_among_equals_the_longest_idle_goes_first(idle, need):
+    """Before anything is known of rates and costs, time decides."""
+    chosen = evict.make_room(idle, need)
     spared = [one.since for index, one in enumerate(idle) if index not in chosen]
     assert all(idle[index].since <= since for index in chosen for since in spared)
+
+
+def test_what_is_called_often_starts_slowly_and_is_small_is_kept():
+    """Each of the three counts, and of one function's idle instances those go first that its calls do not reach."""
+    plain = {"memory_mb": 100, "since": 0.0, "rate": 1.0, "start_ms": 100.0}
+    for better in ({"rate": 2.0}, {"start_ms": 200.0}, {"memory_mb": 50}):
+        assert evict.make_room([Idle(**plain), Idle(**plain | better)], 50) == [0]
+    assert evict.make_room([Idle(**plain, spare=1), Idle(**plain)], 100) == [0]
+
+
+@given(st.lists(seconds, max_size=30).map(sorted), seconds, st.floats(0, 100), st.floats(0, 1000))
+def test_idle_ones_are_frozen_then_ended(since, now, freeze, keep):
+    """Past its time each is ended; of the others, those past the freezing time are frozen; the rest is let be."""
+    rest = keep_alive.rest(since, now, Patience(freeze_after_s=freeze, keep_alive_s=keep))
+    assert 0 <= rest.end <= rest.frozen <= len(since)
+    assert all(now - one >= keep for one in since[: rest.end])
+    assert all(now - one < keep for one in since[rest.end :])
+    assert all(now - one >= freeze for one in since[rest.end : rest.frozen])
+    assert all(now - one < freeze for one in since[rest.frozen :])
+    if rest.end == len(since):
+        assert rest.next_s is None
+    else:
+        soonest = min(keep - (now - since[rest.end]), *(freeze - (now - one) for one in since[rest.frozen :]), math.inf)
+        assert math.isclose(rest.next_s, max(0.0, soonest), abs_tol=1e-6)
+
+
+def test_what_is_never_frozen_is_ended_all_the_same():
+    """An infinite freezing time sets no timer of its own."""
+    patience = Patience(freeze_after_s=math.inf, keep_alive_s=60)
+    assert keep_alive.rest([0.0], 10.0, patience) == keep_alive.Rest(0, 0, 50.0)
+    assert keep_alive.rest([0.0], 60.0, patience) == keep_alive.Rest(1, 1, None)
+    assert patience.soonest_s == 60
+
+
+@given(st.lists(st.tuples(st.none() | st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=10), counts)
+def test_whoever_finds_room_breaks_no_limit(functions, limit):
+    """Neither the overall limit nor a reservation, and where reservations fit none is taken by another."""
+    held = sum(reserve.held(busy, reserved) for reserved, busy in functions)
+    total = sum(busy for _, busy in functions)
+    for reserved, busy in functions:
+        room = reserve.room(limit=limit, held_by_all=held, busy_of_all=total, busy=busy, reserved=reserved)
+        if room <= 0:
+            continue
+        assert total + room <= limit
+        assert reserved is None or busy + room <= reserved
+        if held <= limit:
+            own = reserve.held(busy, reserved)
+            assert held - own + reserve.held(busy + room, reserved) <= limit
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=10), st.integers(500, 2000))
+def test_what_is_reserved_can_always_be_used(reserved, limit):
+    """A function that runs less than it reserved has room, whatever the others run that was let run."""
+    free = limit - sum(reserved)
+    total, held = free, free + sum(reserved)
+    for mine in reserved:
+        room = reserve.room(limit=limit, held_by_all=held, busy_of_all=total, busy=0, reserved=mine)
+        assert room == mine
+
+
+@given(st.integers(0, 2000), st.integers(0, 3000))
+def test_reservations_leave_a_hundred_or_all_there_is(limit, others):
+    """Whatever is granted, those without a reservation keep their hundred, where there are as many."""
+    granted = reserve.reservable(limit, others)
+    assert granted >= 0
+    assert granted == 0 or limit - others - granted == 100
+    assert reserve.least_unreserved(limit) == min(limit, 100)
+
+
+@given(st.lists(st.floats(0, 100), max_size=50), st.floats(0, 1000))
+def test_a_rate_counts_calls_and_forgets_them(gaps, silence):
+    """It never falls by a call, never rises by silence, and is what a steady caller does."""
+    rate, now = Rate(), 0.0
+    for gap in gaps:
+        now += gap
+        before = rate.read(now)
+        rate = rate.hit(now)
+        assert rate.read(now) > before
+    assert rate.read(now + silence) <= rate.read(now)
+    assert rate.read(now + 10_000) < 1e-6
+
+
+def test_a_steady_caller_is_seen_at_its_rate():
+    """Five calls a second, for long enough, are five calls a second."""
+    rate = Rate()
+    for call in range(5000):
+        rate = rate.hit(call / 5)
+    assert math.isclose(rate.read(1000), 5, rel_tol=0.01)
+
+
+@given(st.floats(0, 1e6), st.lists(st.floats(0, 1e6), max_size=20))
+def test_an_estimate_stays_among_what_was_seen(first, others):
+    """The first sighting is taken as it is, and later ones move it towards them."""
+    estimate = smooth(None, first)
+    assert estimate == first
+    for seen in others:
+        before, estimate = estimate, smooth(estimate, seen)
+        assert min(before, seen) - 1e-6 <= estimate <= max(before, seen) + 1e-6
+
+
+@given(st.lists(st.integers(0, 9), unique=True), st.sets(st.integers(0, 9)), st.lists(st.integers(0, 9), unique=True))
+def test_who_got_nothing_is_before_who_got_something(asked, unserved, again):
+    """The order among those that got nothing stays, nobody is there twice, and nobody who wants more is forgotten."""
+    order = scale.turns(asked, unserved, again)
+    first = [one for one in asked if one in unserved]
+    assert order[: len(first)] == first
+    assert set(order) - unserved == set(again) - unserved
 
 
 @given(st.floats(0, 1e7), st.floats(0, 1e6))
