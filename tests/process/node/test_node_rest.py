@@ -153,9 +153,9 @@ async def test_where_nothing_can_be_frozen_instances_run_on(bench):
 
 
 def _groups(launcher):
-    """The instances' folders in the hierarchy that freezes."""
-    roots = [root for hierarchy, root in launcher._cgroups.roots if hierarchy.version == 2]  # noqa: SLF001  # to look in
-    return [folder for folder in roots[0].iterdir() if folder.is_dir() and (folder / "cgroup.freeze").exists()]
+    """The living instances' folders in the hierarchy that freezes."""
+    parts = [part for live in launcher._alive for part in live._group._parts]
+    return [part.folder for part in parts if (part.folder / "cgroup.freeze").exists()]
 
 
 def _cpu_ms(group: Path):

@@ -42,6 +42,7 @@ async def main():
         box.run(["sh", "-c", COMMAND], env={"PATH": os.environ["PATH"]}, cwd="/", timeout_s=600)
     )
     await asyncio.sleep(0.2)
+    live[0].freeze()  # where it can be; what is frozen must not outlive us either
     json.dump(
         {
             "sentinel": host_pid(box._link._handle),

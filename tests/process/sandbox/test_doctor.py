@@ -16,7 +16,9 @@ def test_doctor_tries_everything_here_and_leaves_nothing(tmp_path):
     findings = doctor.examine(tmp_path / "not" / "made" / "yet")
     names = [finding.name for finding in findings]
     assert len(set(names)) == len(names)
-    assert {"kernel", "user-namespaces", "proc", "seccomp", "landlock", "memory-limits", "disk"} <= set(names)
+    assert {"kernel", "user-namespaces", "proc", "seccomp", "landlock", "memory-limits", "freezing", "disk"} <= set(
+        names
+    )
     for finding in findings:
         assert finding.detail
         assert finding.ok is True or finding.remedy or finding.name == "machine"

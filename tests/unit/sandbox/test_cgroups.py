@@ -12,7 +12,7 @@ V1 = ("cgroup.procs", "cgroup.event_control")
 V1 += ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.max_usage_in_bytes", "memory.oom_control")
 V1 += ("pids.max", "cpu.shares", "cpuacct.usage")
 V2 = ("cgroup.procs", "cgroup.kill", "cgroup.subtree_control", "cgroup.controllers", "cpu.stat", "cpu.weight")
-V2 += ("memory.max", "memory.swap.max", "memory.oom.group", "memory.peak", "memory.events", "pids.max")
+V2 += ("cgroup.freeze", "memory.max", "memory.swap.max", "memory.oom.group", "memory.peak", "memory.events", "pids.max")
 BOUNDS = Bounds(memory=640 << 20, processes=100, cpu=0.5)
 
 
@@ -90,6 +90,34 @@ def test_version_2_bounds_measures_and_goes(kernel):
     group.remove()
     groups.close()
     assert not (own / "torpor-x").exists()
+
+
+def test_version_2_freezes_and_thaws(kernel):
+    """Without any controller; where the group is gone thawing says so, and a kernel without it freezes nothing."""
+    own = kernel("v2", V2)
+    groups = Cgroups([Hierarchy(2, own, frozenset())], "torpor-x")
+    assert groups.can_freeze
+    group = groups.create("i1", BOUNDS)
+    file = own / "torpor-x" / "i1" / "cgroup.freeze"
+    assert group.freeze()
+    assert file.read_text() == "1"
+    group.thaw()
+    assert file.read_text()[0] == "0"
+    file.unlink()
+    assert not group.freeze()
+    with pytest.raises(FileNotFoundError):
+        group.thaw()
+    groups.close()
+
+
+def test_version_1_freezes_nothing(kernel):
+    """A task frozen there would ignore SIGKILL."""
+    groups = Cgroups([Hierarchy(1, kernel("v1", V1), cgroups.CONTROLLERS)], "torpor-x")
+    assert not groups.can_freeze
+    group = groups.create("i1", BOUNDS)
+    assert not group.freeze()
+    group.thaw()
+    groups.close()
 
 
 def test_on_older_kernels_of_version_2_the_current_use_stands_for_the_peak(kernel, tmp_path):
