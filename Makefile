@@ -48,6 +48,7 @@ format: setup ## let ruff write the formatting and the fixes it is sure of
 
 bench: setup ## cold and warm latency beside bare uvicorn's, as a table and as JSON
 	@$(BIN)/python bench/warm.py
+	@$(BIN)/python bench/replay.py
 
 # Universal: one lock serves every Python from 3.11 on and every processor, with markers where they differ.
 LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11

@@ -32,6 +32,19 @@ def test_bench_compares_cold_and_warm_calls_with_bare_uvicorn(report):
     assert figures["echo, warm"]["p50"] < figures["echo, cold (spawn)"]["p50"]
 
 
+def test_a_day_is_replayed_under_each_keep_alive(tmp_path):
+    """Without any memory to keep it in, everything that can be is cold; each figure stands in table and JSON."""
+    file = tmp_path / "replay.json"
+    command = [sys.executable, str(ROOT / "bench/replay.py"), "--hours", "0.5", "--json", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads(file.read_text())["rows"]
+    assert len({row["arrivals"] for row in rows}) == 1
+    assert rows[0]["cold"] > rows[-1]["cold"]
+    assert rows[0]["memory_mb_s"] < rows[-1]["memory_mb_s"]
+    assert len(done.stdout.splitlines()) == len(rows) + 2
+
+
 def test_bench_names_its_machine(report):
     """The figures stand beside the machine they were taken on."""
     assert set(report["machine"]) == {"kernel", "python", "processors", "root"}

@@ -32,7 +32,7 @@ class Front:
     """Answers everything alike."""
 
     async def __call__(self, _request):
-        return HttpResponse(200, (("content-type", "text/plain"),), b"hello")
+        return HttpResponse(status=200, headers=(("content-type", "text/plain"),), body=b"hello")
 
 
 async def test_a_connection_to_the_door_outlives_the_frost(sandboxes, tmp_path):
