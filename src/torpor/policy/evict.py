@@ -3,12 +3,19 @@
 An instance is worth (rate × cost of starting) ÷ memory: what it saves, in milliseconds of starts each second, for each
 megabyte it holds (the Greedy-Dual idea that FaasCache brought to functions). A revision's calls go to the instance used
 last, so of several idle ones each counts for less than the one used after it.
+
+A large start beside small instances that are never idle together would wait for ever. So one that has waited for a
+while *presses*: it takes idle instances as they come, and what it gathers is kept from others. That is bounded in time,
+since the others wait meanwhile, and only one may press at a time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+PRESS_AFTER_S = 1.0
+PRESS_UNTIL_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +38,28 @@ class Idle:
         return self.rate / (1 + self.spare) * self.start_ms / max(1, self.memory_mb)
 
 
-def make_room(idle: Sequence[Idle], need_mb: int) -> list[int]:
-    """Indices of the instances to end so that `need_mb` become free; empty when even all of them would not do.
+@dataclass(frozen=True, slots=True)
+class Savings:
+    """Memory kept from the others until a moment, in monotonic seconds, for one start that presses."""
+
+    memory_mb: int = 0
+    until: float = 0.0
+
+    def kept_mb(self, now: float) -> int:
+        return self.memory_mb if now < self.until else 0
+
+
+def press(need_mb: int, waited_s: float, now: float) -> Savings:
+    """What may be kept for a start of `need_mb` that has waited this long: nothing at first, and nothing for ever."""
+    if PRESS_AFTER_S <= waited_s < PRESS_UNTIL_S:
+        return Savings(need_mb, now + PRESS_UNTIL_S - waited_s)
+    return Savings()
+
+
+def make_room(idle: Sequence[Idle], need_mb: int, *, press: bool = False) -> list[int]:
+    """Indices of the instances to end so that `need_mb` become free.
+
+    When even all of them would not do: none, or, where somebody presses, all.
 
     The least worthy go first, the longest idle among equals, and none goes without need: no instance is ended while one
     that is worth less, and would have freed as much, is kept.
@@ -46,7 +73,7 @@ def make_room(idle: Sequence[Idle], need_mb: int) -> list[int]:
         chosen.append(index)
         freed += idle[index].memory_mb
     if freed < need_mb:
-        return []
+        return chosen if press else []
     return _without_need(chosen, idle, freed - need_mb)
 
 

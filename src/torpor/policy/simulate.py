@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from torpor.policy import evict, keep_alive, reserve, scale
-from torpor.policy.evict import Idle
+from torpor.policy.evict import Idle, Savings
 from torpor.policy.keep_alive import Patience
 from torpor.policy.rate import Rate, smooth
 from torpor.policy.scale import Load, Room
@@ -109,6 +109,8 @@ class Replay:
         self._running = 0
         self._memory_mb = 0
         self._idle_mb = 0
+        self._saver: Queue | None = None
+        self._savings = Savings()
         self._held = self._held_soon = sum(reserve.held(0, model.reserved) for model in models)  # soon: with the starts
         self._starting = 0
 
@@ -230,26 +232,39 @@ class Replay:
     def _wanted_starts(self, queue: Queue) -> int:
         load, claim = queue.load(), queue.model.memory_mb
         if scale.starts(load, Room(concurrency=1), claim) and self.can_run(queue):
-            left = self._memory_left()
+            left = self._memory_left(queue)
             if left is not None and left < claim:
-                self._make_room(claim - left)
+                self._make_room(claim - left, press=self._press(queue))
         left = self._room(queue, self._held_soon, self._running + self._starting, queue.running + queue.starting)
-        return scale.starts(load, Room(concurrency=left, memory_mb=self._memory_left()), claim)
+        return scale.starts(load, Room(concurrency=left, memory_mb=self._memory_left(queue)), claim)
 
     def _start(self, queue: Queue) -> None:
         instance = Replayed(self.now)
         self._hold(queue, starting=1)
+        if self._saver is queue:
+            self._saver = None
         self.report.starts += 1
         self._memory_mb += queue.model.memory_mb
         self.report.most_memory_mb = max(self.report.most_memory_mb, self._memory_mb)
         self._at(self.now + queue.model.start_s, lambda: self._ready(queue, instance))
 
-    def _make_room(self, need_mb: int) -> None:
-        if self._idle_mb < need_mb:  # what the policy would say, without asking everybody
+    def _press(self, queue: Queue) -> bool:
+        if self._kept_mb(queue):
+            return False
+        self._saver = queue
+        self._savings = evict.press(queue.model.memory_mb, self.now - queue.waiting[0].at, self.now)
+        return self._savings.kept_mb(self.now) > 0
+
+    def _kept_mb(self, queue: Queue) -> int:
+        saver = self._saver
+        return 0 if saver is None or saver is queue or not saver.waiting else self._savings.kept_mb(self.now)
+
+    def _make_room(self, need_mb: int, *, press: bool) -> None:
+        if self._idle_mb < need_mb and not press:  # what the policy would say, without asking everybody
             return
         places = [(queue, place) for queue in self.queues if queue.free for place in range(len(queue.free))]
         idle = [self._as_idle(queue, place) for queue, place in places]
-        chosen = [places[index] for index in evict.make_room(idle, need_mb)]
+        chosen = [places[index] for index in evict.make_room(idle, need_mb, press=press)]
         for queue, instance in [(queue, queue.free[place]) for queue, place in chosen]:
             self.report.evicted += 1
             self._end(queue, instance)
@@ -331,8 +346,10 @@ class Replay:
             reserved=queue.model.reserved,
         )
 
-    def _memory_left(self) -> int | None:
-        return None if self.scene.memory_mb is None else self.scene.memory_mb - self._memory_mb
+    def _memory_left(self, queue: Queue) -> int | None:
+        if self.scene.memory_mb is None:
+            return None
+        return self.scene.memory_mb - self._memory_mb - self._kept_mb(queue)
 
 
 def replay(models: Sequence[Modelled], arrivals: Iterable[Arrival], scene: Scene | None = None) -> Report:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from torpor.policy import reserve, scale
+from torpor.policy import evict, reserve, scale
+from torpor.policy.evict import Savings
 from torpor.policy.scale import Room
 
 
@@ -58,6 +59,8 @@ class Capacity:
         self._held = 0  # the sum over all shares, kept up so that a warm invocation looks at no share but its own
         self._shares: dict[str, Share] = {}
         self._consumers: set[Consumer] = set()
+        self._saver: Consumer | None = None
+        self._savings = Savings()
         self._hungry: dict[Consumer, None] = {}  # in the order in which they came to be
 
     # ── functions and their shares ──────────────────────────────────────────────────────────────────────────────────
@@ -72,6 +75,7 @@ class Capacity:
     def forget(self, consumer: Consumer, share: Share) -> None:
         self._consumers.discard(consumer)
         self._hungry.pop(consumer, None)
+        self.relent(consumer)
         share.consumers.discard(consumer)
         self._forget_if_idle(share)
 
@@ -116,21 +120,37 @@ class Capacity:
 
     # ── instances ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def room(self, share: Share) -> Room:
+    def room(self, consumer: Consumer, share: Share, now: float) -> Room:
         """What is left for instances of this function, with those that are being started counted in."""
         held = sum(reserve.held(one.running + one.starting, one.reserved) for one in self._shares.values())
         busy = self._running + sum(one.starting for one in self._shares.values())
         left = self._room(share, held, busy, share.running + share.starting)
-        return Room(concurrency=left, memory_mb=self._memory_left())
+        return Room(concurrency=left, memory_mb=self._memory_left(consumer, now))
 
     def claim_mb(self, expected_mb: int) -> int:
         """What one instance counts for: never more than there is, so that the largest fits into an empty node."""
         return expected_mb if self._memory_mb is None else min(expected_mb, self._memory_mb)
 
-    def shortage_mb(self, claim_mb: int) -> int:
-        """How much must be freed before one more instance fits; 0 when it does."""
-        left = self._memory_left()
+    def shortage_mb(self, consumer: Consumer, claim_mb: int, now: float) -> int:
+        """How much must be freed before one more instance of `consumer` fits; 0 when it does."""
+        left = self._memory_left(consumer, now)
         return 0 if left is None else max(0, claim_mb - left)
+
+    def press(self, consumer: Consumer, claim_mb: int, waited_s: float, now: float) -> bool:
+        """Whether `consumer` may take room bit by bit: then what it gathers is kept from the others."""
+        if self._kept_mb(consumer, now):
+            return False
+        self._saver, self._savings = consumer, evict.press(claim_mb, waited_s, now)
+        return self._savings.kept_mb(now) > 0
+
+    def relent(self, consumer: Consumer) -> None:
+        """It has got its room, or wants none any more."""
+        if self._saver is consumer:
+            self._saver = None
+
+    def _kept_mb(self, consumer: Consumer, now: float) -> int:
+        saver = self._saver
+        return 0 if saver is None or saver is consumer or not saver.waiting else self._savings.kept_mb(now)
 
     # ── who waits ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -151,7 +171,8 @@ class Capacity:
             limit=self._concurrency, held_by_all=held, busy_of_all=busy_of_all, busy=busy, reserved=share.reserved
         )
 
-    def _memory_left(self) -> int | None:
+    def _memory_left(self, consumer: Consumer, now: float) -> int | None:
         if self._memory_mb is None:
             return None
-        return self._memory_mb - sum(consumer.expected_total_mb() for consumer in self._consumers)
+        used = sum(one.expected_total_mb() for one in self._consumers)
+        return self._memory_mb - used - self._kept_mb(consumer, now)

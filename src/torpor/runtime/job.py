@@ -26,6 +26,7 @@ class Job:
         "invocation",
         "patience",
         "running",
+        "since",
         "tail",
         "timer",
     )
@@ -34,6 +35,7 @@ class Job:
         self.invocation = invocation
         self.future: asyncio.Future[Outcome] = loop.create_future()
         self.admitted = time.time()
+        self.since = loop.time()
         self.began = math.nan  # monotonic seconds
         self.depth = Depth.WARM
         self.init_ms = 0.0

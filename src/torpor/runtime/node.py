@@ -182,10 +182,10 @@ class Node:
         pool = self._pools[revision.key] = Pool(revision, self._host, options)
         return pool
 
-    def _make_room(self, need_mb: int) -> None:
+    def _make_room(self, need_mb: int, press: bool) -> None:  # noqa: FBT001 -- a callback with two arguments
         """End idle instances, of whatever revision, so that another may start."""
         idle = [pair for pool in self._all_pools() for pair in pool.idle()]
-        for index in evict.make_room([one for one, _ in idle], need_mb):
+        for index in evict.make_room([one for one, _ in idle], need_mb, press=press):
             idle[index][1].end()
 
     def _changed(self, pool: Pool) -> None:

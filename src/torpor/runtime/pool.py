@@ -60,7 +60,7 @@ class Host:
         shared: Surroundings,
         capacity: Capacity,
         *,
-        make_room: Callable[[int], None],
+        make_room: Callable[[int, bool], None],
         abandoned: Callable[[Outcome], None],
         changed: Callable[[Pool], None],
         starts: Starts,
@@ -215,12 +215,13 @@ class Pool:
         return served
 
     def _wanted_starts(self) -> int:
-        load, claim = self._load(), self._claim_mb
+        load, claim, now = self._load(), self._claim_mb, self._loop.time()
         if scale.starts(load, Room(concurrency=1), claim) and self._capacity.can_run(self._share):
-            shortage = self._capacity.shortage_mb(claim)
+            shortage = self._capacity.shortage_mb(self, claim, now)
             if shortage:
-                self._host.make_room(shortage)
-        return scale.starts(load, self._capacity.room(self._share), claim)
+                press = self._capacity.press(self, claim, now - self._waiting[0].since, now)
+                self._host.make_room(shortage, press)
+        return scale.starts(load, self._capacity.room(self, self._share, now), claim)
 
     def _load(self) -> Load:
         return Load(
@@ -240,6 +241,7 @@ class Pool:
 
     def _begin_start(self) -> None:
         self._share.starting += 1
+        self._capacity.relent(self)
         task = self._loop.create_task(self._bring_up(self._new_instance()))
         self._starts.add(task)
         task.add_done_callback(self._start_done)

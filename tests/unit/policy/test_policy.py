@@ -122,6 +122,24 @@ def test_among_equals_the_longest_idle_goes_first(idle, need):
     assert all(idle[index].since <= since for index in chosen for since in spared)
 
 
+@given(st.lists(idles, max_size=20), st.integers(1, 50_000))
+def test_who_presses_takes_what_there_is(idle, need):
+    """Where all would not do they go all the same; where some do, the same ones go as ever."""
+    pressed = evict.make_room(idle, need, press=True)
+    if sum(one.memory_mb for one in idle) < need:
+        assert sorted(pressed) == list(range(len(idle)))
+    else:
+        assert pressed == evict.make_room(idle, need)
+
+
+@given(memory, seconds, seconds)
+def test_pressing_begins_late_and_ends(need, waited, now):
+    """Memory is kept from others for the seconds between the two bounds, and not a moment longer."""
+    savings = evict.press(need, waited, now)
+    assert savings.kept_mb(now) == (need if evict.PRESS_AFTER_S <= waited < evict.PRESS_UNTIL_S else 0)
+    assert savings.kept_mb(now + evict.PRESS_UNTIL_S) == 0
+
+
 def test_what_is_called_often_starts_slowly_and_is_small_is_kept():
     """Each of the three counts, and of one function's idle instances those go first that its calls do not reach."""
     plain = {"memory_mb": 100, "since": 0.0, "rate": 1.0, "start_ms": 100.0}

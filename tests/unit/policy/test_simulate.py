@@ -103,6 +103,22 @@ def test_a_busy_function_starves_no_other(limit):
     assert max(waited) < 4
 
 
+def test_a_large_function_gets_its_room_beside_small_ones_that_are_never_idle_together():
+    """It waits for a few seconds, and the small ones' queues bear it; nobody is refused."""
+    small = [Arrival(index * 0.05 + function * 0.01, function, 0.045) for function in range(4) for index in range(800)]
+    models = [*(Modelled(memory_mb=100, start_s=0.01) for _ in range(4)), Modelled(memory_mb=400, start_s=0.1)]
+    done = []
+
+    def watch(node):
+        if node.queues[4].running:
+            done.append(node.now)
+
+    report = Replay(models, Scene(memory_mb=400), watch).run(sorted([*small, Arrival(10.0, 4, 0.1)]))
+    assert report.throttled == 0
+    assert 11 < done[0] < 13
+    assert report.most_memory_mb <= 400
+
+
 def test_a_burst_starts_one_instance_for_each_call_and_no_more():
     """Two hundred first calls of one sleeping function, and then the same again, warm."""
     burst = [Arrival(at, 0, 1.0) for at in (0.0, 10.0) for _ in range(200)]

@@ -179,3 +179,31 @@ async def test_a_dead_instance_takes_one_call_with_it(stage, gate, held, revisio
     gate.set()
     assert [one.payload for one in await asyncio.gather(stuck, second)] == [b"1", b"1"]
     assert len(stage.launcher.instances) == 3
+
+
+@pytest.mark.slow
+async def test_a_large_instance_gets_its_room_beside_busy_small_ones(stage, revision):
+    """Small instances that are never idle together give way one by one, and go on afterwards."""
+
+    def brief(guest):
+        guest.ready()
+        while (frame := guest.receive()) is not None:
+            threading.Event().wait(0.02)
+            guest.send(Kind.RESULT, frame.id, b"1")
+
+    node = stage.open(brief, memory_budget_mb=160)
+    small, large = revision("small", memory_mb=128), revision("large", memory_mb=160)
+    await call(node, small)  # from now on it is known to use ten of them
+    over = asyncio.Event()
+
+    async def keep_calling():
+        while not over.is_set():
+            await call(node, small)
+
+    callers = [asyncio.create_task(keep_calling()) for _ in range(4)]
+    await until(lambda: busy(node, "small") == 4)
+    async with asyncio.timeout(8):
+        assert (await call(node, large)).payload == b"1"
+    await until(lambda: busy(node, "small") >= 1)
+    over.set()
+    await asyncio.gather(*callers)
