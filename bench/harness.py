@@ -310,6 +310,21 @@ def instances(server: RunningServer, function: str) -> int:
     return int(sum(ask(server, f"/_torpor/functions/{function}")["instances"].values()))
 
 
+def wake(server: RunningServer, function: str, body: bytes, connections: int) -> None:
+    """Put the load on until no more instances come up: those still importing would take the processor from the rest."""
+    deadline, still, before = time.monotonic() + 240, 0, -1
+    while still < 2:
+        load(server.port, f"/fn/{function}/", body, connections=connections, seconds=0.5)
+        now = int(ask(server, "/_torpor/usage")["total"]["cold_starts"])
+        used = processor_s([one for child in children(server.process.pid) for one in tree(child)])
+        time.sleep(0.3)  # without load, only who still starts uses the processor
+        rest = processor_s([one for child in children(server.process.pid) for one in tree(child)])
+        still = still + 1 if now == before and rest - used < 0.1 else 0
+        before = now
+        if time.monotonic() > deadline:
+            raise BenchFailed(f"instances of {function} are still starting")
+
+
 def wait_asleep(server: RunningServer, function: str) -> None:
     """Until no instance of it is there."""
     wait_until(lambda: instances(server, function) == 0, f"{function} does not fall asleep")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from environments import Missing, iris_function
-from harness import BenchFailed, Plan, Row, Table, Target, at_least, load, middle, torpor
+from harness import BenchFailed, Plan, Row, Table, Target, at_least, load, middle, torpor, wake
 from platforms import PLATFORMS, REQUEST, running
 
 _CONNECTIONS = (1, 32)
@@ -48,6 +48,7 @@ def measure(plan: Plan) -> Table:
         return Table("scikit-learn prediction (iris)", [Row("torpor", {"missing": str(reason)})])
     with torpor(folder) as server:
         server.torpor("deploy", function, "--public")
+        wake(server, "iris", REQUEST, max(_CONNECTIONS))
         ours = {one: [_rate(server.port, "/fn/iris/", REQUEST, one, seconds)] for one in _CONNECTIONS}
         for _ in range(plan.count(3, 1)):
             for name, peer in peers.items():

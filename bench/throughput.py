@@ -17,6 +17,7 @@ from harness import (
     middle,
     torpor,
     tree,
+    wake,
 )
 
 _CONNECTIONS = 32
@@ -28,7 +29,7 @@ def measure(plan: Plan) -> Table:
     pairs: list[tuple[dict[str, float], dict[str, float]]] = []
     with torpor(folder) as server, bare_uvicorn(folder) as bare:
         server.torpor("deploy", ROOT / "examples/echo", "--public")
-        load(server.port, "/fn/echo/", EVENT, connections=_CONNECTIONS, seconds=seconds)  # all instances are awake
+        wake(server, "echo", EVENT, _CONNECTIONS)
         for _ in range(plan.count(5, 2)):
             floor = load(bare, "/", EVENT, connections=_CONNECTIONS, seconds=seconds)
             pairs.append((floor, _torpor(server.process.pid, server.port, seconds)))
