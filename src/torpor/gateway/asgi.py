@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from email.utils import formatdate
 from typing import Any, Protocol
@@ -44,7 +44,10 @@ class Disconnected(Exception):
 
 
 def new_request_id() -> str:
-    return str(uuid.uuid4())
+    """A random UUID, spelt out: `uuid.uuid4` takes four times as long."""
+    text = os.urandom(16).hex()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
 
 def request_of(scope: Scope, request_id: str) -> HttpRequest:

@@ -1,9 +1,11 @@
 """An answer's head and body leave together."""
 
+import uuid
+
 import pytest
 
 from torpor.core.http import HttpResponse
-from torpor.gateway.asgi import send_response
+from torpor.gateway.asgi import new_request_id, send_response
 from torpor.gateway.protocol import Output
 
 
@@ -78,3 +80,12 @@ def test_closing_writes_what_is_held(output, transport):
     output.write(b"head")
     output.close()
     assert (transport.pieces, output.is_closing()) == ([b"head"], True)
+
+
+def test_request_ids_are_random_uuids():
+    """Of version 4 and its variant, spelt as the standard library spells them, and never the same twice."""
+    made = {new_request_id() for _ in range(200)}
+    assert len(made) == 200
+    for text in made:
+        parsed = uuid.UUID(text)
+        assert (str(parsed), parsed.version, parsed.variant) == (text, 4, uuid.RFC_4122)
