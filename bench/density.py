@@ -32,7 +32,7 @@ _TITLE = "Density: warm scikit-learn instances"
 
 
 def measure(plan: Plan) -> Table:
-    folder, size = plan.place("density"), plan.count(60, 4)
+    folder, size = plan.place("density"), plan.count(40, 4)
     try:
         function = iris_function(folder)
     except Missing as reason:
@@ -59,8 +59,8 @@ def measure(plan: Plan) -> Table:
     }
     target = at_least(1024 / each, 120, "≥ 120 per GB")
     note = (
-        f"Each after {_CALLS} requests and a collection; everything that belongs to an instance is counted, the "
-        "server's part and the kernel's too. What else the machine does in between is counted as well: where `PSS` (the "
+        f"Each after {_CALLS} requests and a collection; everything that belongs to an instance is counted, its "
+        "server's part and the kernel's too. What else the machine does meanwhile is counted, too: where `PSS` (the "
         "processes' own pages and their share of common ones) is far from it, the machine was not quiet."
     )
     return Table(_TITLE, [Row("torpor", cells, target)], [note])
