@@ -46,9 +46,9 @@ format: setup ## let ruff write the formatting and the fixes it is sure of
 	@$(BIN)/ruff check --fix --quiet $(SOURCES)
 	@$(BIN)/ruff format --quiet $(SOURCES)
 
-bench: setup ## cold and warm latency beside bare uvicorn's, as a table and as JSON
-	@$(BIN)/python bench/warm.py
-	@$(BIN)/python bench/replay.py
+bench: setup ## every target beside other platforms (ONLY=warm,cold PEERS=starlette QUICK=1; KEEP=1 writes docs/benchmarks.md)
+	@$(BIN)/python bench/run.py $(if $(ONLY),--only "$(ONLY)") $(if $(PEERS),--peers "$(PEERS)") $(if $(QUICK),--quick) $(if $(KEEP),--keep)
+	@$(if $(ONLY),,$(BIN)/python bench/replay.py)
 
 # Universal: one lock serves every Python from 3.11 on and every processor, with markers where they differ.
 LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11

@@ -1,113 +1,124 @@
-"""Cold starts of an echo and of a scikit-learn regression, byte to byte over HTTP, in the states that there are.
+"""Cold starts, HTTP byte to byte, by what was ready: a blank, a zygote alone, or nothing (the first after `up`).
 
-    python bench/cold.py [--json FILE] [--calls N]
-
-A blank ready; only a zygote ready; nothing but the disk's cache. Sandbox, metering and logs on, authentication off;
-every call goes to a function that is asleep. Beside them, in the same run, what no start can beat: a fork alone, and
-the start of a bare interpreter.
+What a call started from is taken from its answer's header; a state that this version of torpor does not have is not
+in the table.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
-import os
-import subprocess
-import sys
-import tempfile
 import time
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
-from harness import BenchFailed, Connection, describe, machine, quantiles, wait_asleep, wait_until
+from environments import Missing, iris_function
+from harness import (
+    EVENT,
+    ROOT,
+    BenchFailed,
+    Connection,
+    Plan,
+    Row,
+    Table,
+    Target,
+    quantiles,
+    torpor,
+    wait_asleep,
+    wait_until,
+)
+from platforms import REQUEST
 
-from torpor.testing.serving import RunningServer, running_server
+from torpor.settings import ServerSettings
+from torpor.testing.serving import RunningServer
 
-ROOT = Path(__file__).parents[1]
-KEEP_ALIVE_S = 0.05
-REFILLED_S = 0.25  # after the function fell asleep: blanks are made within a few milliseconds of that
-BODIES = {"echo": b'{"hello": "world"}', "regression": (ROOT / "examples/regression/diabetes.json").read_bytes()}
-# A state is what the server may use: (the setting for zygotes, that for blanks, the depth that a start then reports).
-STATES = {"blank": ("true", 2, "zygote"), "zygote": ("true", 0, "zygote"), "spawn": ("false", 0, "spawn")}
+_P50_MS = {"echo": 5, "iris": 15}
+_NAMES = {"echo": "echo", "iris": "scikit-learn"}
+_BOUND_S = 60
+_PAUSE_S = 0.25  # between a function's sleep and its next call: time enough to prepare another blank
+Samples = dict[tuple[str, str], list[float]]  # (function, what was ready) → milliseconds
 
 
-def call(server: RunningServer, function: str) -> tuple[float, str]:
-    with contextlib.closing(Connection(server.port, "POST", f"/fn/{function}/", BODIES[function])) as connection:
+def measure(plan: Plan) -> Table:
+    folder = plan.place("cold")
+    bodies, notes = {"echo": EVENT}, []
+    sources = {"echo": ROOT / "examples/echo"}
+    if not plan.quick:
+        try:
+            sources["iris"] = iris_function(folder)
+            bodies["iris"] = REQUEST
+        except Missing as reason:
+            notes.append(f"No scikit-learn: {reason}")
+    samples: Samples = {}
+    _deploy(folder, sources)
+    for _ in range(plan.count(5, 1)):
+        _first(folder, bodies, samples)
+    for settings in _settings():
+        _asleep(folder, bodies, samples, plan.count(60, 4), settings)
+    rows = [_row(function, ready, found) for (function, ready), found in sorted(samples.items())]
+    return Table("Cold start, byte to byte", rows, notes)
+
+
+def _settings() -> list[dict[str, float]]:
+    """As it is; and, where this version prepares blanks, without any."""
+    known = {one.name for one in fields(ServerSettings)}
+    return [{}, {"blanks": 0.0}] if "blanks" in known else [{}]
+
+
+def _deploy(folder: Path, sources: dict[str, Path]) -> None:
+    with torpor(folder) as server:
+        for name, source in sources.items():
+            server.torpor("deploy", source, "--public", "--name", name)
+
+
+def _first(folder: Path, bodies: dict[str, bytes], samples: Samples) -> None:
+    """Each function's first call after `up`."""
+    for function, body in bodies.items():
+        with torpor(folder) as server:
+            elapsed, depth = _call(server, function, body)
+            samples.setdefault((function, f"nothing: first after up ({depth})"), []).append(elapsed)
+
+
+def _asleep(folder: Path, bodies: dict[str, bytes], samples: Samples, count: int, settings: dict[str, float]) -> None:
+    """Calls that wake a function; the first ones teach the server what is hot, and do not count."""
+    lead = 3
+    with torpor(folder, keep_alive_s=0.1, **settings) as server:
+        for function, body in bodies.items():
+            end = time.monotonic() + _BOUND_S
+            for turn in range(count + lead):
+                if time.monotonic() > end and turn >= lead + 5:
+                    break  # where each takes seconds, fewer have to do
+                elapsed, depth = _call(server, function, body)
+                wait_asleep(server, function)
+                _settle()
+                if turn >= lead:
+                    ready = _ready(depth, blanks=settings.get("blanks") != 0)
+                    samples.setdefault((function, ready), []).append(elapsed)
+
+
+def _ready(depth: str, *, blanks: bool) -> str:
+    if depth == "zygote" and not blanks:
+        return "a zygote alone (zygote)"
+    return {"spawn": "an environment alone (spawn)", "zygote": "a blank or a zygote (zygote)"}.get(depth, depth)
+
+
+def _settle() -> None:
+    with contextlib.suppress(BenchFailed):
+        wait_until(lambda: False, "", _PAUSE_S)
+
+
+def _call(server: RunningServer, function: str, body: bytes) -> tuple[float, str]:
+    with contextlib.closing(Connection(server.port, f"/fn/{function}/", body)) as connection:
         elapsed, headers, _ = connection.call()
+    if headers["x-torpor-start"] == "warm":
+        raise BenchFailed(f"{function} was not asleep")
     return elapsed, headers["x-torpor-start"]
 
 
-def first_after(server: RunningServer, function: str) -> tuple[float, str]:
-    wait_asleep(server, function)
-    time.sleep(REFILLED_S)
-    return call(server, function)
-
-
-def await_depth(server: RunningServer, function: str, depth: str) -> None:
-    """Call until it starts like that: a zygote is built after the first start has told what to load."""
-    wait_until(lambda: first_after(server, function)[1] == depth, f"{function} does not start by {depth}")
-    first_after(server, function)
-
-
-def state(folder: Path, name: str, count: int) -> dict[str, list[float]]:
-    zygotes, blanks, depth = STATES[name]
-    samples: dict[str, list[float]] = {}
-    with running_server(folder, "--auth", "off", keep_alive_s=KEEP_ALIVE_S, zygotes=zygotes, blanks=blanks) as server:
-        for function in BODIES:
-            server.torpor("deploy", ROOT / "examples" / function, "--public")
-            await_depth(server, function, depth)
-            samples[f"{function}, {name}"] = taken = []
-            for _ in range(count):
-                elapsed, seen = first_after(server, function)
-                if seen != depth:
-                    raise BenchFailed(f"{function} started by {seen}: {describe(server, function)['start']}")
-                taken.append(elapsed)
-            warm = [call(server, function)[0] for _ in range(2)]  # the second finds the first one's instance
-            samples.setdefault(f"{function}, warm on a new connection", []).append(warm[1])
-    return samples
-
-
-def fork_alone() -> float:
-    began = time.perf_counter()
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitpid(pid, 0)
-    return (time.perf_counter() - began) * 1000
-
-
-def bare_interpreter() -> float:
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-I", "-S", "-c", ""], check=True)
-    return (time.perf_counter() - began) * 1000
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, default=ROOT / "build-out/bench/cold.json", metavar="FILE")
-    parser.add_argument("--calls", type=int, default=50, help="cold calls of each (default 50)")
-    parser.add_argument("--states", nargs="+", choices=STATES, default=list(STATES))
-    chosen = parser.parse_args()
-    samples: dict[str, list[float]] = {"fork alone": [fork_alone() for _ in range(chosen.calls)]}
-    samples["bare interpreter"] = [bare_interpreter() for _ in range(chosen.calls)]
-    for name in chosen.states:
-        with tempfile.TemporaryDirectory(prefix="torpor-bench-") as folder:
-            samples |= state(Path(folder), name, chosen.calls)
-    report({name: quantiles(taken) for name, taken in samples.items()}, chosen.json)
-    return 0
-
-
-def report(figures: dict[str, dict[str, Any]], file: Path) -> None:
-    floor = figures["bare interpreter"]["p50"]
-    print(f"{'':36}{'p50 ms':>10}{'p99 ms':>10}{'calls':>8}{'x bare':>9}")
-    for name, figure in figures.items():
-        figure["ratio"] = round(figure["p50"] / floor, 2)
-        print(f"{name:36}{figure['p50']:>10.2f}{figure['p99']:>10.2f}{figure['count']:>8}{figure['ratio']:>9.2f}")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"machine": machine(), "figures_ms": figures}, indent=2) + "\n")
-    print(f"\n{machine()}\nwritten to {file}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _row(function: str, ready: str, found: list[float]) -> Row:
+    figures = quantiles(found)
+    target = None
+    if not ready.startswith(("nothing", "a zygote alone")):
+        bound = _P50_MS[function]
+        met = figures["p50 ms"] <= bound and figures["p99 ms"] <= 4 * figures["p50 ms"]
+        target = Target(f"p50 ≤ {bound} ms, p99 ≤ 4 × p50", met)
+    return Row(f"{_NAMES[function]} · {ready}", figures, target)

@@ -11,11 +11,12 @@ from torpor.cli.main import run
 
 if TYPE_CHECKING:
     from torpor.runtime.doctor import Finding
+    from torpor.runtime.gauge import Measurement
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command line and return its exit code."""
-    return run(argv, options=_options, up=_up, doctor=_doctor)
+    return run(argv, options=_options, up=_up, doctor=_doctor, bench=_bench)
 
 
 def _options() -> ClientOptions:
@@ -36,6 +37,13 @@ def _doctor() -> list[Finding]:
     from torpor.settings import client_settings
 
     return examine(client_settings().data)
+
+
+def _bench() -> list[Measurement]:
+    from torpor.runtime.gauge import gauge
+    from torpor.settings import client_settings
+
+    return gauge(client_settings().data)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,21 @@ class Finding(Protocol):
     def remedy(self) -> str: ...
 
 
+class Measurement(Protocol):
+    """One line of `torpor doctor --bench`: the median and 99th percentile of `count` attempts, None without any."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def detail(self) -> str: ...
+    @property
+    def p50_ms(self) -> float | None: ...
+    @property
+    def p99_ms(self) -> float | None: ...
+    @property
+    def count(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One run of the command line. `read_options` is called by commands that need a server, and by no others."""
@@ -63,3 +78,4 @@ class Session:
     read_options: Callable[[], ClientOptions]
     up: Callable[[UpFlags], int]
     doctor: Callable[[], Sequence[Finding]]
+    bench: Callable[[], Sequence[Measurement]]

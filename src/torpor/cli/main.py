@@ -15,7 +15,7 @@ from typer.main import get_command
 from torpor import __version__
 from torpor.cli import flags, output
 from torpor.cli.commands import deploy, environment, functions, init, invoke, logs, up, upkeep, usage
-from torpor.cli.context import ClientOptions, Finding, Session, UpFlags
+from torpor.cli.context import ClientOptions, Finding, Measurement, Session, UpFlags
 from torpor.cli.failures import INTERRUPTED, PIPE_CLOSED, Failure, WrongUse
 from torpor.core.errors import UserError
 
@@ -57,18 +57,20 @@ def run(
     options: ClientOptions | Callable[[], ClientOptions],
     up: Callable[[UpFlags], int],
     doctor: Callable[[], Sequence[Finding]],
+    bench: Callable[[], Sequence[Measurement]],
 ) -> int:
     """Carry out one command line (None: the process's own) and return its exit code.
 
     `options` says where the server is, or is called for that once a command asks; `up` runs the server and returns the
-    exit code; `doctor` examines the machine.
+    exit code; `doctor` examines the machine, `bench` measures it.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a log's letters may be none of the terminal's
     words = list(sys.argv[1:] if argv is None else argv)
     command = get_command(application(only=words[0] if words else None))
-    session = Session(read_options=options if callable(options) else lambda: options, up=up, doctor=doctor)
+    read_options = options if callable(options) else lambda: options
+    session = Session(read_options=read_options, up=up, doctor=doctor, bench=bench)
     try:
         command(words, prog_name="torpor", obj=session)
     except SystemExit as leaving:

@@ -20,6 +20,7 @@ from torpor.gateway.asgi import (
     DateHeader,
     Disconnected,
     Message,
+    Output,
     Receive,
     Scope,
     Send,
@@ -87,7 +88,7 @@ class Gateway:
         if scope["type"] != "http":
             return
         request = request_of(scope, new_request_id())
-        exchange = _Exchange(send, self._date, self._memory.loan())
+        exchange = _Exchange(send, self._date, self._memory.loan(), scope.get("torpor.output"))
         try:
             await self._serve(request, scope, receive, exchange)
         except Disconnected:
@@ -204,9 +205,10 @@ _CROSS_SITE = (
 class _Exchange:
     """One answer: remembers whether it began, so that a failure afterwards does not begin another."""
 
-    __slots__ = ("_date", "_send", "_since", "loan", "status")
+    __slots__ = ("_date", "_output", "_send", "_since", "loan", "status")
 
-    def __init__(self, send: Send, date: DateHeader, loan: Loan) -> None:
+    def __init__(self, send: Send, date: DateHeader, loan: Loan, output: Output | None) -> None:
+        self._output = output
         self._send = send
         self._date = date
         self._since = time.perf_counter()
@@ -215,7 +217,7 @@ class _Exchange:
 
     async def answer(self, response: HttpResponse) -> None:
         self.status = response.status
-        await send_response(self._send, response, self._date())
+        await send_response(self._send, response, self._date(), output=self._output)
 
     async def send(self, message: Message) -> None:
         """As ASGI's send, with a Date."""

@@ -30,6 +30,42 @@ class Bounds:
     linger_s: float = 30.0
 
 
+class Output:
+    """A transport as a request's answer is written to it: while held, the head waits for the body, to leave with it."""
+
+    __slots__ = ("_held", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._held: bytes | None = None
+
+    def hold(self) -> None:
+        """Keep the next piece until another one comes, or until `release`."""
+        self._held = b""
+
+    def release(self) -> None:
+        """Write what is kept. Idempotent."""
+        held, self._held = self._held, None
+        if held:
+            self._transport.write(held)
+
+    def write(self, data: bytes) -> None:
+        if self._held is None:
+            self._transport.write(data)
+        elif self._held:
+            whole, self._held = self._held + data, None
+            self._transport.write(whole)
+        else:
+            self._held = data
+
+    def close(self) -> None:
+        self.release()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
 class Connection(HttpToolsProtocol):
     """One client's connection. An application finds it in its scope as `torpor.connection`.
 
@@ -81,6 +117,10 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         super().on_headers_complete()
+        # uvicorn writes head and body apart: two system calls, two packets, and a client that wakes up twice
+        output = Output(self.transport)
+        self.cycle.transport = cast("asyncio.Transport", output)
+        cast("MutableMapping[str, Any]", self.scope)["torpor.output"] = output
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)

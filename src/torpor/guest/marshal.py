@@ -30,6 +30,26 @@ def read_event(payload: bytes) -> Any:
 
 def write_result(result: Any) -> bytes:
     """The result as JSON. Raises Fault when it has no JSON form, NaN and Infinity included."""
+    try:
+        return _write_plain(result)
+    except Exception:
+        return _write_any(result)
+
+
+def _refuse(value: Any) -> Any:
+    raise TypeError(type(value).__name__)
+
+
+# The usual result is plain, and its encoder is made once: to make one takes as long as to write a small result.
+_plain = json.JSONEncoder(default=_refuse, ensure_ascii=_ASCII, allow_nan=False)
+
+
+def _write_plain(result: Any) -> bytes:
+    return _plain.encode(result).encode()
+
+
+def _write_any(result: Any) -> bytes:
+    """With Decimals, or the reason why not."""
     marks = _DecimalMarks()
     try:
         text = json.dumps(result, default=marks.encode, ensure_ascii=_ASCII, allow_nan=False)

@@ -47,7 +47,10 @@ def set_up() -> None:
 
 def flush() -> None:
     """Push out what is buffered, before the answer that belongs to it is sent."""
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+    streams = [sys.stdout, sys.stderr]
+    if sys.stdout is not sys.__stdout__ or sys.stderr is not sys.__stderr__:
+        streams += [sys.__stdout__, sys.__stderr__]
+    for stream in streams:
         # A handler may have closed or replaced its own streams: that is no reason to lose its answer.
         with contextlib.suppress(Exception):
             if stream is not None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from torpor.cli.context import ClientOptions
 from torpor.cli.main import run
 options = ClientOptions(url=None, token=None, data_dir=Path(sys.argv.pop(1)))
-sys.exit(run(None, options=options, up=lambda flags: 0, doctor=list))
+sys.exit(run(None, options=options, up=lambda flags: 0, doctor=list, bench=list))
 """
 LINE = json.dumps({"at_ms": 1_700_000_000_000, "stream": "s", "request_id": "r", "line": "hello"}).encode() + b"\n"
 FUNCTIONS = [{"name": f"function-{n:05}", "state": "Active", "instances": {}} for n in range(20_000)]

@@ -217,6 +217,7 @@ def torpor(data_dir: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> Callab
         options = more.pop("options", None) or ClientOptions(url=None, token=None, data_dir=data_dir)
         more.setdefault("up", _no_up)
         more.setdefault("doctor", list)
+        more.setdefault("bench", list)
         code = run([str(word) for word in argv], options=options, **more)
         captured = capsysbinary.readouterr()
         return Ran(code, captured.out.decode(errors="replace"), captured.err.decode(), captured.out)

@@ -73,6 +73,23 @@ def test_doctor_shows_findings_and_remedies(torpor):
     assert torpor("doctor", "--json", doctor=lambda: [fine]).json[0]["ok"] is True
 
 
+def test_doctor_measures_when_asked(torpor):
+    """`--bench` shows each figure in a unit that fits, instead of the findings; one that cannot be had makes it 1."""
+    hop = SimpleNamespace(name="hop", detail="there and back", p50_ms=0.0312, p99_ms=0.25, count=100)
+    start = SimpleNamespace(name="start", detail="an interpreter", p50_ms=12.4, p99_ms=1400.0, count=20)
+    none = SimpleNamespace(name="sandbox", detail="no namespaces", p50_ms=None, p99_ms=None, count=0)
+    ran = torpor("doctor", "--bench", bench=lambda: [hop, start])
+    assert ran.code == 0
+    assert [line.split() for line in ran.out.splitlines()[1:]] == [
+        ["hop", "31", "µs", "250", "µs", "100", "there", "and", "back"],
+        ["start", "12", "ms", "1.40", "s", "20", "an", "interpreter"],
+    ]
+    ran = torpor("doctor", "--bench", "--json", bench=lambda: [hop, none])
+    assert ran.code == 1
+    assert ran.json[0] == {"name": "hop", "detail": "there and back", "p50_ms": 0.0312, "p99_ms": 0.25, "count": 100}
+    assert ran.json[1]["p50_ms"] is None
+
+
 def test_options_are_read_by_those_who_need_them(torpor, fake, data_dir):
     """Where the server is may be a question, asked by commands that talk to it; its errors are wrong use."""
     asked = []

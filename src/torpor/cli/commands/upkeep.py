@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from torpor.cli import flags, output
 from torpor.cli.connect import connect
-from torpor.cli.context import Finding, Session
+from torpor.cli.context import Finding, Measurement, Session
 from torpor.cli.failures import Failed
 
 _MARKS = {True: ("ok", "green"), False: ("no", "red"), None: ("--", "yellow")}
 
 
-def doctor(*, context: typer.Context, as_json: flags.AsJson = False) -> None:
+def doctor(
+    *,
+    context: typer.Context,
+    bench: Annotated[
+        bool, flags.option("--bench", text="Measure instead: what a fork, a sandbox, a hop and a commit take here.")
+    ] = False,
+    as_json: flags.AsJson = False,
+) -> None:
     """Say what this machine allows, and how to allow more.
 
     Needs no server. The exit code is 1 when something is missing.
     """
     session: Session = context.obj
+    if bench:
+        _measure(session, as_json=as_json)
+        return
     findings = list(session.doctor())
     if as_json:
         output.result_json([_plain(finding) for finding in findings])
@@ -67,3 +77,27 @@ def _show(finding: Finding, width: int) -> None:
     if finding.ok is not True and finding.remedy:
         for line in finding.remedy.splitlines():
             output.result(f"{'':<{width + 6}}{line}")
+
+
+def _measure(session: Session, *, as_json: bool) -> None:
+    with output.progress("measuring", quiet=as_json):
+        measured = list(session.bench())
+    if as_json:
+        output.result_json([_figures(one) for one in measured])
+    else:
+        columns = ("what", "p50", "p99", "attempts", "")
+        rows = [(one.name, _took(one.p50_ms), _took(one.p99_ms), str(one.count), one.detail) for one in measured]
+        output.table(columns, rows, right=("p50", "p99", "attempts"))
+    if any(one.p50_ms is None for one in measured):
+        raise typer.Exit(Failed.exit_code)
+
+
+def _figures(one: Measurement) -> dict[str, Any]:
+    return {"name": one.name, "detail": one.detail, "p50_ms": one.p50_ms, "p99_ms": one.p99_ms, "count": one.count}
+
+
+def _took(milliseconds: float | None) -> str:
+    """Forks and hops take microseconds, which `output.elapsed` would round away."""
+    if milliseconds is None:
+        return "--"
+    return f"{milliseconds * 1000:.0f} µs" if milliseconds < 1 else output.elapsed(milliseconds)
