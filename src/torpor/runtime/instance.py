@@ -330,6 +330,8 @@ class Instance:
             self._on_init(frame)
         elif frame.id not in self._jobs:
             self._on_violation(f"an answer to request {frame.id}, which is not open,")
+        elif self._attachment.launched.out_of_memory():
+            self.end()  # a child met the limit, and its parent was quicker to answer than the alarm
         elif frame.kind == Kind.RESULT:
             self._finish(frame.id, frame.payload, Result.OK)
         elif frame.kind == Kind.ERROR:

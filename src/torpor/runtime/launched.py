@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -44,6 +45,8 @@ class Sandboxed:
         self._birth = birth
         self._meter = meter
         self._group = group
+        self._alarm = alarm
+        self._rang = False
         self._undo = undo
         self._closing: asyncio.Task[None] | None = None
         self._guard = asyncio.create_task(self._guard_memory(alarm))
@@ -71,6 +74,12 @@ class Sandboxed:
 
     def reset_peak(self) -> None:
         self._meter.reset_peak()
+
+    def out_of_memory(self) -> bool:
+        # Where the kernel rings, nothing has happened as long as it is silent: no file is read for every invocation.
+        if self._alarm is not None and not self._rang and not _readable(self._alarm):
+            return False
+        return self._meter.out_of_memory()
 
     def freeze(self) -> bool:
         return self._group.freeze()
@@ -109,6 +118,7 @@ class Sandboxed:
         try:
             while not self._meter.out_of_memory():
                 await rung.wait()
+                self._rang = True
                 rung.clear()
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(alarm)
@@ -127,12 +137,19 @@ class Sandboxed:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
+        self._alarm = None  # its descriptor goes with the rest
         self.kill()
         await self.wait()
         self._guard.cancel()
         await asyncio.gather(self._guard, return_exceptions=True)
         self._meter.close()
         await self._undo.aclose()
+
+
+def _readable(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def exit_of(status: int, *, out_of_memory: bool) -> Exit:

@@ -151,6 +151,10 @@ class Launched(Protocol):
         """Processor time of all its processes so far."""
         ...
 
+    def out_of_memory(self) -> bool:
+        """Whether anything inside has been ended for want of memory. Cheap: it is asked after every invocation."""
+        ...
+
     def reset_peak(self) -> None:
         """Start measuring the most memory anew, where the kernel can."""
         ...

@@ -155,6 +155,9 @@ class PlainProcess:
             self._cpu_ms = ticks * 1000 / os.sysconf("SC_CLK_TCK")
         return self._cpu_ms
 
+    def out_of_memory(self) -> bool:
+        return False
+
     def reset_peak(self) -> None:
         with contextlib.suppress(OSError):
             (self._folder() / "clear_refs").write_text("5")

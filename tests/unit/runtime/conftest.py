@@ -89,7 +89,7 @@ class ScriptedInstance:
         return how
 
     def kill(self):
-        self._ended(Exit(None, 9))
+        self._ended(Exit(None, 9, out_of_memory=self.out_of_memory()))
         with contextlib.suppress(OSError):  # it has left already
             self._inside.shutdown(socket.SHUT_RDWR)
 
@@ -100,6 +100,9 @@ class ScriptedInstance:
     def cpu_ms(self):
         assert not self.closed
         return 1.0
+
+    def out_of_memory(self):
+        return isinstance(self._exit_with, Exit) and self._exit_with.out_of_memory
 
     def reset_peak(self):
         pass

@@ -171,6 +171,14 @@ async def test_out_of_memory_has_its_own_error(stage):
     assert json.loads(outcome.payload)["errorType"] == "Runtime.OutOfMemory"
 
 
+async def test_an_answer_after_a_child_met_the_limit_is_not_believed(stage):
+    """A handler whose child was killed for want of memory may answer before the alarm is heard: it is told all the same."""
+    stage.open(echo, exit_with=Exit(None, 9, out_of_memory=True))
+    outcome = await stage.call()
+    assert outcome.result is Result.OUT_OF_MEMORY
+    assert json.loads(outcome.payload)["errorType"] == "Runtime.OutOfMemory"
+
+
 async def test_every_caller_of_a_burst_hears_of_a_failing_initialisation(stage):
     """Each start answers one; all are answered."""
     stage.open(lambda guest: guest.send(Kind.INIT_ERROR, 0, b'{"errorType": "E"}') or guest.receive())
