@@ -225,8 +225,6 @@ class Instance:
         request = next(self._ids)
         self._jobs[request] = job
         self._begin(job)
-        if self.frozen:
-            self._thaw()
         timeout_s = self.revision.config.timeout_s
         job.timer = self._loop.call_later(timeout_s, self._time_out, request)
         invocation = job.invocation
@@ -241,6 +239,8 @@ class Instance:
             )
         )
         self._attachment.control.send(Kind.INVOKE, request, head, invocation.payload)
+        if self.frozen:
+            self._thaw()  # last, so that it wakes once, to its work
 
     def freeze(self) -> None:
         """Let nothing in it run until its next invocation, where this machine can do that."""
