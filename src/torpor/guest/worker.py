@@ -22,6 +22,7 @@ from .handler import Handler
 from .initialise import initialise
 from .settings import GuestSettings, take_settings
 
+_TRACE = "_X_AMZN_TRACE_ID"
 _LOST = 70  # exit status: the channel is gone (EX_SOFTWARE)
 
 
@@ -126,7 +127,10 @@ def _try_log(described: dict[str, Any]) -> None:
 
 
 def _set_trace(trace_id: str) -> None:
-    if trace_id:
-        os.environ["_X_AMZN_TRACE_ID"] = trace_id
-    else:
-        os.environ.pop("_X_AMZN_TRACE_ID", None)
+    """Let `os.environ` tell this invocation's trace.
+
+    Not by putenv: the C library keeps every value that it ever replaced, and there is a new one for each invocation.
+    So a child sees it only where it is handed `os.environ`.
+    """
+    variables: Any = os.environ
+    variables._data[variables.encodekey(_TRACE)] = variables.encodevalue(trace_id)  # noqa: SLF001 -- no other way
