@@ -285,8 +285,8 @@ class Instance:
     def _conclude(self, job: Job, payload: bytes, result: Result, at: float | None = None) -> None:
         config = self.revision.config
         duration = 0.0 if at is None else max(0.0, at - job.began) * 1000
-        if result is Result.TIMEOUT:
-            duration = min(duration, config.timeout_s * 1000.0)
+        if result is Result.TIMEOUT and at is not None:
+            duration = config.timeout_s * 1000.0  # to the millisecond: the loop's timers are a little early or late
         reading = self._meter.read()
         self.max_memory_mb = max(self.max_memory_mb, reading.max_memory_mb)
         usage = Usage(
