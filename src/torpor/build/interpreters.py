@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -156,12 +157,15 @@ def _paths_in(listed: str) -> list[str]:
 
 
 def _pyenv(root: str) -> list[str]:
-    return [str(path) for path in sorted(Path(root).glob("versions/3.*/bin/python3"))] if root else []
+    try:
+        return [str(path) for path in sorted(Path(root).glob("versions/3.*/bin/python3"))] if root else []
+    except OSError:  # a variable may name somebody else's folder, after `su` without a login
+        return []
 
 
 def _real(path: str) -> str:
     # A pyenv shim is a script that asks where it is; its name has to stay.
-    return path if "/shims/" in path else str(Path(path).resolve())
+    return path if "/shims/" in path else os.path.realpath(path)  # which passes over what may not be read
 
 
 def _usable(answer: dict[str, Any], home: str) -> Interpreter | None:

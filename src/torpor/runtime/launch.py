@@ -301,6 +301,7 @@ class Sandboxes:
         await self._link.close()  # which fails the starts that are under way
         if self._starting:
             await asyncio.wait(self._starting)
+        await asyncio.gather(*(live.close() for live in list(self._alive)))  # those that were ready just before
         await asyncio.gather(*self._cleaning, return_exceptions=True)
         await self._offload(self._cgroups.close)
         self._hands.shutdown()

@@ -92,6 +92,15 @@ async def test_pyenvs_versions_are_found_too(look, tmp_path):
     assert any(command[0] == str(program) for command in machine.commands)
 
 
+async def test_a_pyenv_that_cannot_be_looked_into_is_passed_over(look, tmp_path):
+    """PYENV_ROOT may name what this user may not read: the other interpreters are found all the same."""
+    program = tmp_path / "python3"
+    program.touch()
+    unreadable = "/" + "x" * 5000  # longer than any path may be: an error for root, too
+    found, _ = look({"/a": answer((3, 11, 4), str(program), "/opt/a")}, variables={"PYENV_ROOT": unreadable})
+    assert (await found.find("python3.11")).path == str(program)
+
+
 async def test_what_was_found_is_remembered_until_it_is_missing(look, tmp_path):
     """The machine is looked through once; a missing version is looked for again before it is called missing."""
     program = tmp_path / "python3"
