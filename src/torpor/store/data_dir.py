@@ -28,6 +28,7 @@ _FILES = frozenset(
         "lock",
         "format",
         "key.json",
+        "sealing.key",
         "server.json",
         "settings.toml",
         "torpor.db",
@@ -82,6 +83,11 @@ class DataDir:
         return self.path / "torpor.db"
 
     @property
+    def sealing_key(self) -> Path:
+        """What `store.sealing` encrypts with: keep it apart from backups of the database."""
+        return self.path / "sealing.key"
+
+    @property
     def artifacts(self) -> Path:
         return self.path / "artifacts"
 
@@ -103,7 +109,7 @@ class DataDir:
         return self.path / "run"
 
     def write_server_record(self, record: ServerRecord) -> None:
-        _write_private(self.path / "server.json", json.dumps(asdict(record)))
+        write_private(self.path / "server.json", json.dumps(asdict(record)))
 
     def remove_server_record(self) -> None:
         (self.path / "server.json").unlink(missing_ok=True)
@@ -235,7 +241,7 @@ def _migrate(path: Path) -> None:
         found = int(file.read_text())
     except FileNotFoundError:
         found = FORMAT
-        _write_private(file, f"{FORMAT}\n")
+        write_private(file, f"{FORMAT}\n")
     except ValueError as error:
         raise DataDirUnusable(f"{file} holds no format number: {path} is damaged, or not torpor's.") from error
     if found > FORMAT:
@@ -245,7 +251,7 @@ def _migrate(path: Path) -> None:
         )
     for step in range(found, FORMAT):
         _MIGRATIONS[step](path)
-        _write_private(file, f"{step + 1}\n")
+        write_private(file, f"{step + 1}\n")
 
 
 def _read_or_make_key(file: Path) -> Key:
@@ -256,18 +262,18 @@ def _read_or_make_key(file: Path) -> Key:
             secret_access_key=secrets.token_urlsafe(30),
             token=secrets.token_urlsafe(32),
         )
-        _write_private(file, json.dumps(asdict(key)))
+        write_private(file, json.dumps(asdict(key)))
     file.chmod(0o600)  # whatever a backup or a copy made of it
     return key
 
 
 def _is_draft(path: Path) -> bool:
-    """Whether this is what `_write_private` leaves when it is killed."""
+    """Whether this is what `write_private` leaves when it is killed."""
     _, _, rest = path.name.partition(".")
     return path.name.startswith(".") and rest.rpartition(".")[0] in _FILES
 
 
-def _write_private(file: Path, text: str) -> None:
+def write_private(file: Path, text: str) -> None:
     """Replace the file at once, readable by its owner alone, and on the disk when this returns."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
