@@ -44,6 +44,20 @@ class Channel:
             self._received.extend(self._decoder.feed(data))
         return self._received.popleft()
 
+    def fileno(self) -> int:
+        """The descriptor that becomes readable when frames arrive."""
+        return self._connection.fileno()
+
+    def receive_nowait(self) -> list[Frame] | None:
+        """Every whole frame that is there; None when the server has closed its end. Never waits. Raises ChannelLost."""
+        try:
+            data = self._connection.recv(_CHUNK, socket.MSG_DONTWAIT)
+        except (BlockingIOError, InterruptedError):
+            return []
+        except OSError as error:
+            raise ChannelLost(str(error)) from error
+        return self._decoder.feed(data) if data else None
+
     def send(self, kind: int, request: int, payload: bytes) -> None:
         """Write one frame. Raises ChannelLost."""
         header = encode_header(kind, request, len(payload))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from typing import Any, Callable  # not from collections.abc: that alias fails on 3.9.0 and 3.9.1
@@ -9,6 +10,7 @@ from typing import Any, Callable  # not from collections.abc: that alias fails o
 from .faults import Fault
 
 Handler = Callable[[Any, Any], Any]
+_ASYNC = 0x80 | 0x200  # inspect's CO_COROUTINE and CO_ASYNC_GENERATOR; importing it would cost every start milliseconds
 
 
 def find_handler(text: str) -> Handler:
@@ -47,3 +49,12 @@ def _pick(module: object, module_name: str, name: str) -> Handler:
     if not callable(handler):
         raise Fault("Runtime.HandlerNotFound", f"Handler '{name}' on module '{module_name}' is not callable")
     return handler  # type: ignore[no-any-return]  # what it takes and returns is the user's matter
+
+
+def is_async(handler: Handler) -> bool:
+    """Whether the handler is written with `async def`: a function, a method, a partial, an object that is called."""
+    called: Any = handler
+    while isinstance(called, functools.partial):
+        called = called.func
+    code = getattr(called, "__code__", None) or getattr(type(called).__call__, "__code__", None)
+    return code is not None and bool(code.co_flags & _ASYNC)

@@ -6,18 +6,18 @@ import contextlib
 import io
 import logging
 import sys
-import threading
 import time
+from contextvars import ContextVar
 
 _FORMAT = "[%(levelname)s]\t%(asctime)s.%(msecs)dZ\t%(aws_request_id)s\t%(message)s"
 _DATE_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
-current = threading.local()  # .request_id: whose work this thread does
+request_id = ContextVar("request_id", default="")  # whose work this thread, or this task, does
 
 
 class _Requests(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        record.aws_request_id = getattr(current, "request_id", "")
+        record.aws_request_id = request_id.get()
         return True
 
 

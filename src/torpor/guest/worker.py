@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+import threading
+from types import CoroutineType
+from typing import Any, Callable  # not from collections.abc: that alias fails on 3.9.0 and 3.9.1
 
 from ..wire.frames import Frame, Kind
 from ..wire.messages import Call, pack_ready, unpack_call
@@ -18,7 +20,7 @@ from . import faults, marshal, output
 from .channel import Channel, ChannelLost, open_channel
 from .context import LambdaContext
 from .event import wrap
-from .handler import Handler
+from .handler import Handler, is_async
 from .initialise import initialise
 from .settings import GuestSettings, take_settings
 
@@ -56,6 +58,11 @@ def _load(channel: Channel, settings: GuestSettings) -> Handler | None:
 def serve(channel: Channel, handler: Handler, settings: GuestSettings) -> None:
     """Answer until the server closes its end or says so."""
     worker = Worker(channel, handler, settings.max_response)
+    if is_async(handler):
+        from .tasks import serve_in_loop  # only these pay for the import of asyncio
+
+        serve_in_loop(channel, worker)
+        return
     answer = worker.answer if settings.concurrency == 1 else _in_threads(worker, settings.concurrency)
     while True:
         frame = channel.receive()
@@ -76,24 +83,25 @@ def _in_threads(worker: Worker, count: int) -> Any:
 
 
 class Worker:
-    """Runs the handler for one frame at a time per thread. `max_response` in bytes."""
+    """Runs the handler for one frame at a time per thread or task. `max_response` in bytes."""
 
     def __init__(self, channel: Channel, handler: Handler, max_response: int) -> None:
         self._channel = channel
         self._handler = handler
         self._max_response = max_response
         self._pid = os.getpid()
+        self._settle: Callable[[Any], Any] | None = None
+        self._settling = threading.Lock()
 
     def answer(self, frame: Frame) -> None:
         """Run the handler and send what came of it. SystemExit and its like pass: they end the process."""
-        call, payload = unpack_call(frame.payload)
-        output.current.request_id = call.request_id
-        _set_trace(call.trace_id)
-        kind, answer = self._run(call, payload)
-        output.flush()
-        if os.getpid() != self._pid:
-            os._exit(0)  # a child that the handler forked and let return: the answer is its parent's to give
-        self._channel.send(kind, frame.id, answer)
+        call, payload = _begin(frame)
+        self._send(frame.id, *self._run(call, payload))
+
+    async def answer_async(self, frame: Frame) -> None:
+        """`answer` for a handler written with `async def`, in a task of its own."""
+        call, payload = _begin(frame)
+        self._send(frame.id, *await self._run_async(call, payload))
 
     def answer_or_leave(self, frame: Frame) -> None:
         """`answer` for a pool's thread, where an exit would otherwise be kept in a future that nobody reads."""
@@ -106,17 +114,60 @@ class Worker:
             output.flush()
             os._exit(_LOST)
 
+    def _send(self, request: int, kind: int, answer: bytes) -> None:
+        output.flush()
+        if os.getpid() != self._pid:
+            os._exit(0)  # a child that the handler forked and let return: the answer is its parent's to give
+        self._channel.send(kind, request, answer)
+
     def _run(self, call: Call, payload: bytes) -> tuple[int, bytes]:
         try:
-            event = wrap(marshal.read_event(payload))
-            result = marshal.write_result(self._handler(event, LambdaContext(call)))
+            result = self._handler(wrap(marshal.read_event(payload)), LambdaContext(call))
+            if type(result) is CoroutineType:
+                result = self._wait_for(result)
+            return self._result(result)
         except Exception as error:
-            described = faults.describe(error, call.request_id)
-            _try_log(described)
-            return Kind.ERROR, faults.encode(described)
-        if len(result) > self._max_response:
-            return Kind.TOO_LARGE, b"%d" % len(result)
-        return Kind.RESULT, result
+            return _error(error, call)
+
+    async def _run_async(self, call: Call, payload: bytes) -> tuple[int, bytes]:
+        try:
+            return self._result(await self._handler(wrap(marshal.read_event(payload)), LambdaContext(call)))
+        except (Exception, _cancelled()) as error:  # what it awaited was cancelled, or it cancelled itself
+            return _error(error, call)
+
+    def _wait_for(self, coroutine: Any) -> Any:
+        """What comes of a coroutine that a plain function returned: a decorator around an `async def` does that."""
+        with self._settling:
+            if self._settle is None:
+                from .tasks import loop_in_thread
+
+                self._settle = loop_in_thread()
+        return self._settle(coroutine)
+
+    def _result(self, result: Any) -> tuple[int, bytes]:
+        answer = marshal.write_result(result)
+        if len(answer) > self._max_response:
+            return Kind.TOO_LARGE, b"%d" % len(answer)
+        return Kind.RESULT, answer
+
+
+def _begin(frame: Frame) -> tuple[Call, bytes]:
+    call, payload = unpack_call(frame.payload)
+    output.request_id.set(call.request_id)
+    _set_trace(call.trace_id)
+    return call, payload
+
+
+def _error(error: BaseException, call: Call) -> tuple[int, bytes]:
+    described = faults.describe(error, call.request_id)
+    _try_log(described)
+    return Kind.ERROR, faults.encode(described)
+
+
+def _cancelled() -> type[BaseException]:
+    from asyncio import CancelledError
+
+    return CancelledError
 
 
 def _try_log(described: dict[str, Any]) -> None:

@@ -1,12 +1,13 @@
 """Finding the handler, and the error for each way in which it is not there."""
 
+import functools
 import sys
 
 import pytest
 
 from torpor.guest import faults
 from torpor.guest.faults import Fault
-from torpor.guest.handler import find_handler
+from torpor.guest.handler import find_handler, is_async
 
 
 @pytest.fixture
@@ -117,3 +118,41 @@ def test_an_error_is_logged_as_lambda_does(capsys):
     assert lines[:2] == ["[ERROR] E: m", "Traceback (most recent call last):"]
     assert lines[2] == '\u00a0\u00a0File "a.py", line 1, in f'
     assert lines[3] == "\u00a0\u00a0\u00a0\u00a0x()"
+
+
+async def _coroutine(event, context):
+    return event
+
+
+async def _generator(event, context):
+    yield event
+
+
+class _Application:
+    async def __call__(self, event, context):
+        return event
+
+    async def method(self, event, context):
+        return event
+
+    def plain(self, event, context):
+        return event
+
+
+@pytest.mark.parametrize(
+    ("handler", "expected"),
+    [
+        (_coroutine, True),
+        (_generator, True),
+        (functools.partial(functools.partial(_coroutine), 1), True),
+        (_Application(), True),
+        (_Application().method, True),
+        (_Application().plain, False),
+        (lambda event, context: event, False),
+        (dict, False),
+        (print, False),
+    ],
+)
+def test_a_handler_written_with_async_def_is_known_by_its_code(handler, expected):
+    """Functions, methods, partials and objects are told apart without a call."""
+    assert is_async(handler) is expected
