@@ -49,9 +49,12 @@ class Savings:
         return self.memory_mb if now < self.until else 0
 
 
-def press(need_mb: int, waited_s: float, now: float) -> Savings:
-    """What may be kept for a start of `need_mb` that has waited this long: nothing at first, and nothing for ever."""
-    if PRESS_AFTER_S <= waited_s < PRESS_UNTIL_S:
+def press(need_mb: int, waited_s: float, now: float, *, has_any: bool = False) -> Savings:
+    """What may be kept for a start of `need_mb` that has waited this long: nothing at first, and nothing for ever.
+
+    And nothing for who has instances already: its queue moves on, and it would take from those who have none.
+    """
+    if not has_any and PRESS_AFTER_S <= waited_s < PRESS_UNTIL_S:
         return Savings(need_mb, now + PRESS_UNTIL_S - waited_s)
     return Savings()
 

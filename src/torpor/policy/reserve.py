@@ -1,4 +1,4 @@
-"""Reserved concurrency: a function that reserved some has it always, and never more; the others share what is left.
+"""Who may run: a function that reserved concurrency has it always, and never more; the others share what is left.
 
 `busy` counts invocations that run, or those for which an instance is being started too: whoever asks decides.
 """
@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 UNRESERVED_LEAST = 100  # as on AWS: what functions without a reservation are always left
+# Lambda's words for why an invocation is refused
+BEYOND_RESERVATION = "ReservedFunctionConcurrentInvocationLimitExceeded"
+BEYOND_LIMIT = "ConcurrentInvocationLimitExceeded"
 
 
 def least_unreserved(limit: int) -> int:
@@ -18,9 +21,15 @@ def reservable(limit: int, reserved_by_others: int) -> int:
     return max(0, limit - least_unreserved(limit) - reserved_by_others)
 
 
-def admits(in_flight: int, reserved: int | None) -> bool:
-    """Whether one more invocation of a function is taken, of which `in_flight` run or wait."""
-    return reserved is None or in_flight < reserved
+def refusal(in_flight: int, reserved: int | None, in_flight_of_all: int, limit: int) -> str:
+    """Why one more invocation of a function, of which `in_flight` run or wait, is refused; empty when it is taken.
+
+    `in_flight_of_all` are those of every function that run or wait, and what is reserved beside them. A function within
+    its reservation is taken in any case: should others still run on what it has just reserved, it waits for them.
+    """
+    if reserved is not None:
+        return "" if in_flight < reserved else BEYOND_RESERVATION
+    return "" if in_flight_of_all < limit else BEYOND_LIMIT
 
 
 def held(busy: int, reserved: int | None) -> int:

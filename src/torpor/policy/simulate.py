@@ -153,7 +153,8 @@ class Replay:
     def _arrive(self, arrival: Arrival) -> None:
         self.report.arrivals += 1
         queue = self.queues[arrival.function]
-        if not reserve.admits(queue.running + len(queue.waiting), queue.model.reserved):
+        in_flight, reserved = queue.running + len(queue.waiting), queue.model.reserved
+        if reserve.refusal(in_flight, reserved, self._held + self._queued(), self.scene.concurrency):
             self.report.throttled += 1
         elif queue.free and not queue.waiting and self.can_run(queue):
             self._give(queue, arrival)
@@ -163,6 +164,9 @@ class Replay:
             queue.waiting.append(arrival)
             self._lose_patience_later(queue, arrival)
             self._pump(queue)
+
+    def _queued(self) -> int:
+        return sum(len(queue.waiting) for queue in self.queues if queue.model.reserved is None)
 
     def _lose_patience_later(self, queue: Queue, arrival: Arrival) -> None:
         self._at(self.now + self.scene.queue_wait_s, lambda: self._lose_patience(queue, arrival))
@@ -252,7 +256,8 @@ class Replay:
         if self._kept_mb(queue):
             return False
         self._saver = queue
-        self._savings = evict.press(queue.model.memory_mb, self.now - queue.waiting[0].at, self.now)
+        waited_s = self.now - queue.waiting[0].at
+        self._savings = evict.press(queue.model.memory_mb, waited_s, self.now, has_any=queue.instances > 0)
         return self._savings.kept_mb(self.now) > 0
 
     def _kept_mb(self, queue: Queue) -> int:

@@ -27,22 +27,15 @@ class Consumer(Protocol):
 class Share:
     """One function's part, through all its revisions. It is kept while the function has pools or a reservation."""
 
-    __slots__ = ("consumers", "function", "reserved", "running", "starting")
+    __slots__ = ("consumers", "function", "reserved", "running", "starting", "waiting")
 
     def __init__(self, function: str) -> None:
         self.function = function
         self.reserved: int | None = None
         self.running = 0
         self.starting = 0
+        self.waiting = 0
         self.consumers: set[Consumer] = set()
-
-    @property
-    def admits_one(self) -> bool:
-        """Whether its reservation has room for one more, those that wait counted."""
-        if self.reserved is None:
-            return True
-        in_flight = self.running + sum(consumer.waiting for consumer in self.consumers)
-        return reserve.admits(in_flight, self.reserved)
 
     @property
     def held(self) -> int:
@@ -56,7 +49,9 @@ class Capacity:
         self._concurrency = concurrency
         self._memory_mb = memory_mb
         self._running = 0
-        self._held = 0  # the sum over all shares, kept up so that a warm invocation looks at no share but its own
+        # Sums over all shares, kept up so that a warm invocation looks at no share but its own.
+        self._held = 0
+        self._queued = 0  # who waits, of those without a reservation: what is reserved is in `_held` already
         self._shares: dict[str, Share] = {}
         self._consumers: set[Consumer] = set()
         self._saver: Consumer | None = None
@@ -83,8 +78,10 @@ class Capacity:
         """Let `function` have that many invocations at a time, always, and no more; None: no reservation."""
         share = self._share(function)
         self._held -= share.held
+        self._queued -= _queued(share)
         share.reserved = concurrency
         self._held += share.held
+        self._queued += _queued(share)
         self._forget_if_idle(share)
         self.feed_hungry()
 
@@ -99,6 +96,17 @@ class Capacity:
             self._shares.pop(share.function, None)
 
     # ── invocations ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def refusal(self, share: Share) -> str:
+        """Why one more invocation of this function is refused at once; empty when it is taken."""
+        in_flight = share.running + share.waiting
+        return reserve.refusal(in_flight, share.reserved, self._held + self._queued, self._concurrency)
+
+    def queue(self, share: Share, count: int) -> None:
+        """So many invocations more wait for an instance, or fewer where it is negative."""
+        self._queued -= _queued(share)
+        share.waiting += count
+        self._queued += _queued(share)
 
     def can_run(self, share: Share) -> bool:
         """Whether one more invocation of this function may run."""
@@ -140,7 +148,10 @@ class Capacity:
         """Whether `consumer` may take room bit by bit: then what it gathers is kept from the others."""
         if self._kept_mb(consumer, now):
             return False
-        self._saver, self._savings = consumer, evict.press(claim_mb, waited_s, now)
+        self._saver, self._savings = (
+            consumer,
+            evict.press(claim_mb, waited_s, now, has_any=consumer.expected_total_mb() > 0),
+        )
         return self._savings.kept_mb(now) > 0
 
     def relent(self, consumer: Consumer) -> None:
@@ -176,3 +187,7 @@ class Capacity:
             return None
         used = sum(one.expected_total_mb() for one in self._consumers)
         return self._memory_mb - used - self._kept_mb(consumer, now)
+
+
+def _queued(share: Share) -> int:
+    return share.waiting if share.reserved is None else 0

@@ -19,6 +19,7 @@ from torpor.policy import scale
 from torpor.policy.evict import Idle
 from torpor.policy.keep_alive import Patience
 from torpor.policy.rate import Rate, smooth
+from torpor.policy.reserve import BEYOND_LIMIT
 from torpor.policy.scale import Load, Room
 from torpor.runtime import faults
 from torpor.runtime.capacity import Capacity
@@ -97,17 +98,18 @@ class Pool:
     # ── what the node asks ──────────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self, job: Job) -> None:
-        """Run it now, or let it wait. Raises Throttled beyond its reservation, and when too many wait already."""
-        if not self._share.admits_one:
+        """Run it now, or let it wait. Raises Throttled beyond what may run, and when too many wait already."""
+        if refusal := self._capacity.refusal(self._share):
             self._host.changed(self)
-            raise Throttled(reason="ReservedFunctionConcurrentInvocationLimitExceeded")
+            raise Throttled(reason=refusal)
         if self._free and not self._waiting and self._capacity.can_run(self._share):
             self._run(self._free[-1], job)
             return
         if not scale.admits(len(self._waiting), self._options.queue_limit):
             self._host.changed(self)
-            raise Throttled(reason="ConcurrentInvocationLimitExceeded")
+            raise Throttled(reason=BEYOND_LIMIT)
         self._waiting.append(job)
+        self._capacity.queue(self._share, 1)
         job.patience = self._loop.call_later(self._options.queue_wait_s, self._lose_patience, job)
         self.pump()
 
@@ -115,7 +117,7 @@ class Pool:
         """Its caller left: forget it, unless it has begun."""
         job.stop_waiting()
         if not job.running and job in self._waiting:
-            self._waiting.remove(job)
+            self._forget(job)
             self._host.changed(self)
 
     def retire(self) -> None:
@@ -131,7 +133,7 @@ class Pool:
     def stop(self, error: Exception) -> list[asyncio.Future[None]]:
         """End everything now; returns what to wait for."""
         while self._waiting:
-            self._waiting.popleft().reject(error)
+            self._first_waiting().reject(error)
         self._stopped = True
         for task in self._starts:
             task.cancel()
@@ -208,7 +210,7 @@ class Pool:
     def _serve(self) -> bool:
         served = False
         while self._waiting and self._free and self._capacity.can_run(self._share):
-            job = self._waiting.popleft()
+            job = self._first_waiting()
             if not job.future.done():
                 self._run(self._free[-1], job)
                 served = True
@@ -308,15 +310,24 @@ class Pool:
         job.failed_starts += 1
         if isinstance(error, StartFailed) and not isinstance(error, NotSupported) and job.failed_starts < _ATTEMPTS:
             self._waiting.appendleft(job)
+            self._capacity.queue(self._share, 1)
         else:
             job.reject(error if isinstance(error, TorporError) else StartFailed(str(error)))
 
     def _next_waiting(self) -> Job | None:
         while self._waiting:
-            job = self._waiting.popleft()
+            job = self._first_waiting()
             if not job.future.done():
                 return job
         return None
+
+    def _first_waiting(self) -> Job:
+        self._capacity.queue(self._share, -1)
+        return self._waiting.popleft()
+
+    def _forget(self, job: Job) -> None:
+        self._waiting.remove(job)
+        self._capacity.queue(self._share, -1)
 
     def _observe(self, instance: Instance) -> None:
         self._observed_mb = max(self._observed_mb, instance.max_memory_mb)
@@ -336,8 +347,8 @@ class Pool:
         if scale.worth_waiting(position, self._load()):
             job.patience = self._loop.call_later(self._options.queue_wait_s, self._lose_patience, job)
             return
-        self._waiting.remove(job)
-        job.reject(Throttled(reason="ConcurrentInvocationLimitExceeded"))
+        self._forget(job)
+        job.reject(Throttled(reason=BEYOND_LIMIT))
         self._host.changed(self)
 
     # ── what instances tell ─────────────────────────────────────────────────────────────────────────────────────────

@@ -45,18 +45,18 @@ async def test_after_keep_alive_there_is_nothing(bench):
     assert (await bench.call(node, revision, 0)).usage.depth is not Depth.WARM
 
 
-async def test_above_the_limit_calls_wait_and_are_served_in_turn(bench):
-    """With two allowed at once, six calls run on two instances, and none is refused."""
-    node = bench.open(limits={"concurrency": 2})
+async def test_where_memory_is_short_calls_wait_and_are_served_in_turn(bench):
+    """With memory for one, six calls run on one instance, and none is refused."""
+    node = bench.open(memory_budget_mb=1)
     revision = bench.revision(SLEEP)
     outcomes = await asyncio.gather(*(bench.call(node, revision, 0.05) for _ in range(6)))
-    assert len({one.payload for one in outcomes}) == 2
+    assert len({one.payload for one in outcomes}) == 1
     assert {one.function_error for one in outcomes} == {None}
 
 
 async def test_a_function_that_keeps_busy_does_not_starve_another(bench):
-    """With one at a time allowed, a second function gets its turn amid the first one's queue."""
-    node = bench.open(limits={"concurrency": 1})
+    """With memory for one at a time, a second function gets its turn amid the first one's queue."""
+    node = bench.open(memory_budget_mb=1)
     busy, other = bench.revision(SLEEP, name="busy"), bench.revision(SLEEP, name="other")
     crowd = [asyncio.create_task(bench.call(node, busy, 0.05)) for _ in range(10)]
     await bench.until(lambda: any(one.busy for one in node.statistics().of("busy")))
@@ -67,7 +67,7 @@ async def test_a_function_that_keeps_busy_does_not_starve_another(bench):
 
 async def test_a_full_queue_throttles(bench):
     """Whoever finds the queue full is refused at once, the others are served."""
-    node = bench.open(limits={"concurrency": 1, "queue_per_function": 2})
+    node = bench.open(memory_budget_mb=1, limits={"queue_per_function": 2})
     revision = bench.revision(SLEEP)
     await bench.call(node, revision, 0)
     calls = [asyncio.create_task(bench.call(node, revision, 0.3)) for _ in range(4)]
@@ -79,7 +79,7 @@ async def test_a_full_queue_throttles(bench):
 
 async def test_waiting_too_long_throttles(bench):
     """A call that found no instance within its time is refused; a running one is not disturbed."""
-    node = bench.open(queue_wait_s=0.2, limits={"concurrency": 1})
+    node = bench.open(queue_wait_s=0.2, memory_budget_mb=1)
     revision = bench.revision(SLEEP)
     await bench.call(node, revision, 0)
     running = asyncio.create_task(bench.call(node, revision, 1))
@@ -98,7 +98,7 @@ async def test_a_slow_start_is_waited_for_beyond_the_queues_time(bench):
 
 async def test_a_caller_that_leaves_before_its_turn_costs_nothing(bench):
     """A cancelled call that had not begun never reaches a handler."""
-    node = bench.open(limits={"concurrency": 1})
+    node = bench.open(memory_budget_mb=1)
     revision = bench.revision(
         "import time\ncalls = []\ndef handler(event, context):\n    calls.append(event)\n    time.sleep(0.3)\n    return calls\n"
     )
@@ -157,7 +157,7 @@ async def test_closing_finishes_what_runs(bench):
 
 async def test_closing_ends_what_does_not_finish(bench):
     """After the grace a running call fails, and a waiting one too."""
-    node = bench.open(limits={"concurrency": 1})
+    node = bench.open(memory_budget_mb=1)
     revision = bench.revision(SLEEP)
     await bench.call(node, revision, 0)
     calls = [asyncio.create_task(bench.call(node, revision, 60)) for _ in range(2)]

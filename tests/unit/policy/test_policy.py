@@ -138,6 +138,7 @@ def test_pressing_begins_late_and_ends(need, waited, now):
     savings = evict.press(need, waited, now)
     assert savings.kept_mb(now) == (need if evict.PRESS_AFTER_S <= waited < evict.PRESS_UNTIL_S else 0)
     assert savings.kept_mb(now + evict.PRESS_UNTIL_S) == 0
+    assert evict.press(need, waited, now, has_any=True).kept_mb(now) == 0
 
 
 def test_what_is_called_often_starts_slowly_and_is_small_is_kept():

@@ -42,12 +42,14 @@ def arrivals(drawn, functions):
 
 @given(models, scenes, calls)
 def test_no_limit_is_ever_exceeded(models, scene, drawn):
-    """After each event: the overall limit, each reservation, the memory and the queue's bound hold."""
+    """After each event: the overall limit (of those who wait, too), each reservation, the memory and the queue's bound hold."""
 
     def watch(node):
         assert node.running == sum(queue.running for queue in node.queues) <= scene.concurrency
         assert scene.memory_mb is None or node.memory_mb <= scene.memory_mb
         assert node.memory_mb == sum(queue.model.memory_mb * queue.instances for queue in node.queues)
+        shared = [queue for queue in node.queues if queue.model.reserved is None]
+        assert sum(queue.running + len(queue.waiting) for queue in shared) <= scene.concurrency
         for queue in node.queues:
             assert queue.model.reserved is None or queue.running + len(queue.waiting) <= queue.model.reserved
             assert len(queue.waiting) <= scene.queue_limit
@@ -85,6 +87,12 @@ def test_everybody_is_answered_and_nothing_is_left(models, scene, drawn):
     assert report.frozen_mb_s <= report.idle_mb_s + 1e-6 <= report.memory_mb_s + 1e-3
 
 
+def test_beyond_the_limit_calls_are_refused_at_once():
+    """Of five at once where three are allowed, two are throttled though an instance would have been there soon."""
+    report = replay([Modelled()], [Arrival(0.0, 0, 1.0) for _ in range(5)], Scene(concurrency=3))
+    assert (report.served, report.throttled, report.starts) == (3, 2, 3)
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_a_busy_function_starves_no_other(limit):
     """Beside one whose queue is never empty, another's call waits for a few turns, and not for the queue."""
@@ -96,7 +104,7 @@ def test_a_busy_function_starves_no_other(limit):
         if node.queues[1].waiting:
             waited.append(node.now - node.queues[1].waiting[0].at)
 
-    scene = Scene(concurrency=limit, queue_wait_s=1000)
+    scene = Scene(memory_mb=128 * limit, queue_wait_s=1000)
     report = Replay([Modelled(start_s=0.1), Modelled(start_s=0.1)], scene, watch).run(sorted([*busy, *quiet]))
     assert report.throttled == 0
     assert report.longest_wait_s > 55

@@ -108,12 +108,11 @@ async def test_what_is_reserved_is_kept_from_the_others(stage, gate, held, revis
     node = stage.open(held, concurrency=3)
     mine, other = revision("mine"), revision("other")
     node.reserve("mine", 2)
-    calls = [call(node, other) for _ in range(3)]
-    await until(lambda: busy(node, "other") == 1 and waiting(node, "other") == 2)
-    assert node.statistics().instances == 1
+    calls = [call(node, other)]
+    assert [await refused(call(node, other)) for _ in range(2)] == [OVERALL, OVERALL]
     calls += [call(node, mine) for _ in range(2)]
     await until(lambda: busy(node, "mine") == 2)
-    assert (busy(node, "other"), waiting(node, "other")) == (1, 2)
+    assert (busy(node, "other"), waiting(node, "other")) == (1, 0)
     gate.set()
     await asyncio.gather(*calls)
 
@@ -132,14 +131,48 @@ async def test_a_reservation_made_late_waits_for_what_runs(stage, gate, held, re
     await asyncio.gather(*calls)
 
 
-async def test_beyond_the_limit_the_reason_is_the_overall_one(stage, held, revision):
-    """Who found no room in the queue's time is told that it was everybody's limit."""
-    node = stage.open(held, concurrency=1, queue_wait_s=0.05)
+async def test_beyond_the_overall_limit_calls_are_refused_at_once(stage, gate, held, revision):
+    """The one too many is refused with Lambda's reason, whether the others run or wait for their instances yet."""
+    node = stage.open(held, concurrency=2)
+    one, other = revision("one"), revision("other")
+    calls = [call(node, one), call(node, other)]
+    assert await refused(call(node, other)) == OVERALL
+    await until(lambda: busy(node, "one") == busy(node, "other") == 1)
+    assert await refused(call(node, one)) == OVERALL
+    gate.set()
+    await asyncio.gather(*calls)
+    assert (await call(node, one)).payload == b"1"
+
+
+async def test_where_memory_is_short_a_call_waits_for_its_time(stage, held, revision):
+    """Within the limit nobody is refused at once; who found no room in the queue's time is."""
+    node = stage.open(held, memory_budget_mb=128, queue_wait_s=0.05)
     other = revision("other")
     running = call(node, other)
     await until(lambda: busy(node, "other") == 1)
-    assert await refused(call(node, other)) == OVERALL
+    large = call(node, revision("large", memory_mb=128))
+    await until(lambda: waiting(node, "large") == 1)
+    assert await refused(large) == OVERALL
     running.cancel()
+
+
+async def test_who_left_or_was_refused_no_longer_counts(stage, gate, held, revision):
+    """However a call ceases to wait, its place below the limit is free again, reservations changed meanwhile or not."""
+    node = stage.open(StartFailed("no"), StartFailed("no"), held, concurrency=1)
+    mine = revision("mine")
+    with pytest.raises(StartFailed):
+        await call(node, mine)
+    for reserved in (1, None):
+        gone = call(node, mine)
+        await asyncio.sleep(0)
+        node.reserve("mine", reserved)
+        gone.cancel()
+        await asyncio.wait({gone})
+    gate.set()
+    await until(lambda: all(pool.starting == 0 for pool in node.statistics().pools))
+    assert (await call(node, mine)).payload == b"1"
+    capacity = node._capacity
+    assert (capacity._held, capacity._queued, capacity._running) == (0, 0, 0)
 
 
 async def test_who_leaves_gives_the_reservation_back(stage, gate, held, revision):
