@@ -8,6 +8,7 @@ import os
 import site
 import sys
 import time
+from itertools import islice
 
 from ..wire.messages import Ready
 from . import output
@@ -21,7 +22,7 @@ def initialise(settings: GuestSettings) -> tuple[Handler, Ready]:
     """Load the handler. What goes wrong passes through: a Fault, or whatever the user's module raised."""
     output.set_up()
     _extend_path(settings)
-    before = set(sys.modules)
+    before = len(sys.modules)
     started = time.perf_counter()
     handler = find_handler(settings.handler)
     init_ms = (time.perf_counter() - started) * 1000
@@ -37,13 +38,17 @@ def _extend_path(settings: GuestSettings) -> None:
     sys.path[:] = first + [path for path in sys.path if path not in first]
 
 
-def _loaded(before: set[str], settings: GuestSettings) -> tuple[str, ...]:
-    """Modules that were imported from the interpreter or the environment, in order, never the bundle's own."""
+def _loaded(before: int, settings: GuestSettings) -> tuple[str, ...]:
+    """Modules that were imported from the interpreter or the environment, in order, never the bundle's own.
+
+    Of `sys.modules` only what came after the first `before` is looked at: in a forked process to look at an object is
+    to write its reference count, and so to copy its page, and there may be thousands.
+    """
     own = (settings.task_root + os.sep, "/opt/", "/tmp/")  # noqa: S108  # a prefix to compare with, nothing is written
     names = []
-    for name, module in list(sys.modules.items()):
-        origin = getattr(getattr(module, "__spec__", None), "origin", None)
-        if name in before or not isinstance(origin, str):
+    for name in reversed(list(islice(reversed(sys.modules), max(0, len(sys.modules) - before)))):
+        origin = getattr(getattr(sys.modules[name], "__spec__", None), "origin", None)
+        if not isinstance(origin, str):
             continue
         # The environment itself may lie anywhere, below /tmp too.
         if not origin.startswith(own) or (settings.site_packages and origin.startswith(settings.site_packages)):
