@@ -25,6 +25,7 @@ from torpor.runtime.spec import LaunchSpec, Note, ZygoteSpec
 
 _TASK = "/var/task"
 _LATEST = 8  # starts remembered for each environment
+_HANGS = 2  # so many of its zygotes got stuck before it is taken for a habit
 
 
 class NoZygote(StartFailed):
@@ -42,6 +43,7 @@ class ZygoteOptions:
     refill_s: float = 0.05  # after a start, so that the request goes first
     settle_s: float = 0.5  # before a zygote is built: what was learned by several starts at once is learned together
     check_s: float = 5.0
+    fork_s: float = 10.0  # a zygote that has not forked by then never will: a library's hook waits for something
 
 
 class Place:
@@ -55,6 +57,7 @@ class Place:
         self.reason = "its environment is called for the first time"
         self.refused = False  # by its libraries: there is no use in trying again
         self.failures = 0
+        self.hangs = 0
         self.building: asyncio.Task[None] | None = None
         self.filling: asyncio.Task[None] | None = None
         self.calls: deque[float] = deque(maxlen=_LATEST)
@@ -100,7 +103,7 @@ class Zygotes:
         place.pattern = spec
         blank = self._take_blank(place, spec)
         if blank is None:
-            blank = await make_blank(zygote, spec, self._ground, undo)
+            blank = await self._fork(place, zygote, spec, undo)
         else:
             undo.push_async_callback(blank.undo.aclose)
         self._refill_soon(place)
@@ -125,6 +128,15 @@ class Zygotes:
                 raise NoZygote(reason)
         if spec.hosts:
             raise NoZygote("it has names of its own for other hosts")
+
+    async def _fork(self, place: Place, zygote: LiveZygote, spec: LaunchSpec, undo: AsyncExitStack) -> Blank:
+        try:
+            async with asyncio.timeout(self._options.fork_s):
+                return await make_blank(zygote, spec, self._ground, undo)
+        except TimeoutError:
+            reason = f"its zygote did not fork within {self._options.fork_s:g} s"
+            self._hung(place, zygote, reason)
+            raise StartFailed(reason) from None
 
     def _take_blank(self, place: Place, spec: LaunchSpec) -> Blank | None:
         shape = Shape.of(spec)
@@ -201,13 +213,22 @@ class Zygotes:
         self._refill_soon(place)
 
     def _lost(self, place: Place, zygote: LiveZygote) -> None:
-        """It ended by itself: what was born of it lives on, if its nest does; another takes its place."""
+        self._give_up(place, zygote, "its zygote ended and is being replaced")
+
+    def _hung(self, place: Place, zygote: LiveZygote, reason: str) -> None:
+        if place.zygote is zygote:
+            place.hangs += 1
+            place.refused = place.hangs >= _HANGS
+            self._give_up(place, zygote, reason)
+
+    def _give_up(self, place: Place, zygote: LiveZygote, reason: str) -> None:
+        """It forks no more: what was born of it lives on, if its nest does; another takes its place."""
         if place.zygote is not zygote:
             return
         place.zygote = None
         place.failures += 1
-        place.reason = "its zygote ended and is being replaced"
-        self._note("zygote.lost", zygote=place.spec.key, reason=zygote.last_words())
+        place.reason = reason
+        self._note("zygote.lost", zygote=place.spec.key, reason=f"{reason}: {zygote.last_words()}")
         self._retire(place, zygote)
         self._build_soon(place)
 
@@ -231,7 +252,7 @@ class Zygotes:
                 self._drop_blanks(place, partial(_is_other, Shape.of(spec)))
                 if len(place.blanks) >= self._wanted_blanks(place):
                     return
-                place.blanks.append(await self._make_blank(zygote, spec))
+                place.blanks.append(await self._make_blank(place, zygote, spec))
         except (StartFailed, OSError) as error:
             self._note("blank.failed", zygote=place.spec.key, reason=str(error))
         finally:
@@ -240,11 +261,10 @@ class Zygotes:
     def _wanted_blanks(self, place: Place) -> int:
         return preload.blanks(place.calls, self._clock(), self._options.hot_s, self._options.blanks)
 
-    async def _make_blank(self, zygote: LiveZygote, spec: LaunchSpec) -> Blank:
+    async def _make_blank(self, place: Place, zygote: LiveZygote, spec: LaunchSpec) -> Blank:
         undo = AsyncExitStack()
         try:
-            async with asyncio.timeout(self._ground.start_timeout_s):
-                return await make_blank(zygote, spec, self._ground, undo)
+            return await self._fork(place, zygote, spec, undo)
         except BaseException:
             await asyncio.shield(self._spawn(undo.aclose()))
             raise

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,6 @@ async def test_a_fault_of_the_functions_own_is_not_blamed_on_the_fork(nursery):
 @pytest.mark.slow
 async def test_a_zygote_that_hangs_costs_no_answer(nursery):
     """A stopped zygote delays a start by its bound, and then the call is served from a fresh interpreter."""
-    nursery.sandboxes._zygotes._ground.start_timeout_s  # noqa: B018 -- the bound on blanks is that of the sandboxes
     await nursery.warm()
     os.kill(nursery.zygote_process(), signal.SIGSTOP)
     nursery.sandboxes._options = type(nursery.sandboxes._options)(
@@ -98,3 +98,22 @@ async def test_a_zygote_that_hangs_costs_no_answer(nursery):
         revision = nursery.revision(PLAIN)
         assert (await nursery.answer(revision))[0] == 1
     assert nursery.node.start_of(revision.name).depth is Depth.SPAWN
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blanks", [0])
+async def test_a_hung_zygote_is_replaced_and_a_second_one_is_the_last(nursery):
+    """One that does not fork in time gives way to another; where that hangs too, its libraries are to blame."""
+    options = nursery.sandboxes._zygotes._options
+    nursery.sandboxes._zygotes._options = replace(options, fork_s=1.0, check_s=0.1)
+    for last in (False, True):
+        await nursery.warm()
+        os.kill(nursery.zygote_process(), signal.SIGSTOP)
+        revision = nursery.revision(PLAIN)
+        assert await nursery.answer(revision) == (1, Depth.SPAWN)
+        assert "did not fork within 1 s" in nursery.node.start_of(revision.name).reason
+        await nursery.until(lambda: not nursery.place.old)
+        assert nursery.place.refused is last
+    await nursery.settled()
+    assert await nursery.answer(nursery.revision(PLAIN)) == (1, Depth.SPAWN)
+    assert "did not fork" in nursery.start[1]
