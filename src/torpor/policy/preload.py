@@ -83,3 +83,42 @@ def to_sleep(zygotes: Sequence[Resting], budget_mb: int, now: float, idle_s: flo
             chosen.append(index)
             total -= zygotes[index].memory_mb
     return sorted(chosen)
+
+
+def longest_unused(zygotes: Sequence[Resting], now: float, least_s: float) -> int | None:
+    """Which makes way where no more zygotes may live: the unused one not called for longest, `least_s` at the least.
+
+    None when there is no such: environments called in turn would otherwise take each other's place with every call.
+    """
+    unused = [index for index, one in enumerate(zygotes) if one.unused and now - one.since >= least_s]
+    return min(unused, key=lambda index: zygotes[index].since, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """A blank or an unused zygote. `since` is when its environment was last called."""
+
+    memory_mb: int
+    since: float
+    blank: bool
+
+
+def give_up(spares: Sequence[Spare], need_mb: int) -> list[int]:
+    """Which to let go so that `need_mb` become free, as far as there are: blanks first, the longest uncalled first."""
+    chosen: list[int] = []
+    for index in sorted(range(len(spares)), key=lambda i: (not spares[i].blank, spares[i].since)):
+        if need_mb <= 0:
+            break
+        chosen.append(index)
+        need_mb -= spares[index].memory_mb
+    return chosen
+
+
+def too_large(memory_mb: int, budget_mb: int) -> str:
+    """Why a zygote of this size is not kept on a node with this budget; empty when it may be.
+
+    Instances are to have the larger part.
+    """
+    if memory_mb <= budget_mb // 2:
+        return ""
+    return f"its libraries take {memory_mb} MB beforehand: more than half of the memory budget of {budget_mb} MB"

@@ -64,6 +64,7 @@ class Blank:
         self.zygote = zygote
         self.shape = shape
         self.undo = undo
+        self.memory_mb = 0  # once it was measured
         self._birth = birth
         self._group = group
         self._bounds = bounds
@@ -82,6 +83,11 @@ class Blank:
     @property
     def alive(self) -> bool:
         return not self._birth.over.done()
+
+    def measure(self) -> None:
+        """Read what it takes, which is what it goes on taking while it waits."""
+        meter = meter_of(self._group, [self._birth.handle, self.worker], self._bounds.memory)
+        self.memory_mb = -(-meter.peak() // _MIB)
 
     async def settle(self, spec: LaunchSpec, ground: Ground, undo: AsyncExitStack) -> Sandboxed:
         """Make it the instance that `spec` describes; `undo` ends it. Raises StartFailed."""

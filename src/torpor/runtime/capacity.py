@@ -11,6 +11,8 @@ from typing import Protocol
 from torpor.policy import evict, reserve, scale
 from torpor.policy.evict import Savings
 from torpor.policy.scale import Room
+from torpor.runtime.prepared import NothingPrepared
+from torpor.runtime.spec import Prepared
 
 
 class Consumer(Protocol):
@@ -43,11 +45,14 @@ class Share:
 
 
 class Capacity:
-    """Counts, and remembers who could not get enough. `memory_mb` None: unbounded."""
+    """Counts, and remembers who could not get enough. `memory_mb` None: unbounded; `prepared` counts against it."""
 
-    def __init__(self, concurrency: int, memory_mb: int | None) -> None:
+    def __init__(self, concurrency: int, memory_mb: int | None, prepared: Prepared | None = None) -> None:
         self._concurrency = concurrency
         self._memory_mb = memory_mb
+        self._prepared = prepared or NothingPrepared()
+        if memory_mb is not None:
+            self._prepared.keep_within(memory_mb, lambda: self._left(memory_mb))
         self._running = 0
         # Sums over all shares, kept up so that a warm invocation looks at no share but its own.
         self._held = 0
@@ -135,9 +140,15 @@ class Capacity:
         left = self._room(share, held, busy, share.running + share.starting)
         return Room(concurrency=left, memory_mb=self._memory_left(consumer, now))
 
-    def claim_mb(self, expected_mb: int) -> int:
-        """What one instance counts for: never more than there is, so that the largest fits into an empty node."""
-        return expected_mb if self._memory_mb is None else min(expected_mb, self._memory_mb)
+    def claim_mb(self, expected_mb: int, environment: str) -> int:
+        """What one instance counts for.
+
+        Never more than there is beside what is prepared for its own environment, so that the largest fits into an
+        empty node.
+        """
+        if self._memory_mb is None:
+            return expected_mb
+        return min(expected_mb, max(1, self._memory_mb - self._prepared.own_mb(environment)))
 
     def shortage_mb(self, consumer: Consumer, claim_mb: int, now: float) -> int:
         """How much must be freed before one more instance of `consumer` fits; 0 when it does."""
@@ -185,8 +196,10 @@ class Capacity:
     def _memory_left(self, consumer: Consumer, now: float) -> int | None:
         if self._memory_mb is None:
             return None
-        used = sum(one.expected_total_mb() for one in self._consumers)
-        return self._memory_mb - used - self._kept_mb(consumer, now)
+        return self._left(self._memory_mb) - self._kept_mb(consumer, now)
+
+    def _left(self, budget_mb: int) -> int:
+        return budget_mb - sum(one.expected_total_mb() for one in self._consumers) - self._prepared.memory_mb
 
 
 def _queued(share: Share) -> int:

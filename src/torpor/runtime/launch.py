@@ -27,7 +27,19 @@ from torpor.runtime.launched import Sandboxed
 from torpor.runtime.learned import FolderModules
 from torpor.runtime.link import SentinelLink, bare_python
 from torpor.runtime.live_zygote import Ground
-from torpor.runtime.spec import Completed, Exit, Launched, Launcher, LaunchSpec, Mount, Note, SandboxOptions, unnoted
+from torpor.runtime.prepared import NothingPrepared
+from torpor.runtime.spec import (
+    Completed,
+    Exit,
+    Launched,
+    Launcher,
+    LaunchSpec,
+    Mount,
+    Note,
+    Prepared,
+    SandboxOptions,
+    unnoted,
+)
 from torpor.runtime.zygotes import NoZygote, ZygoteOptions, Zygotes
 from torpor.sandbox import ids, rights
 from torpor.sandbox.cgroups import Bounds, Cgroups, Group, discover
@@ -141,6 +153,11 @@ class Sandboxes:
 
     async def open(self) -> None:
         await self._link.open()
+
+    @property
+    def prepared(self) -> Prepared:
+        """Zygotes and blanks."""
+        return self._zygotes if self._options.zygotes else NothingPrepared()
 
     @property
     def limits_memory(self) -> bool:

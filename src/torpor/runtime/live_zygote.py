@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from torpor.core.errors import StartFailed
 from torpor.runtime import hatching, nest, orders
+from torpor.runtime.accounts import anonymous
 from torpor.runtime.birth import Birth
 from torpor.runtime.commands import Tail
 from torpor.runtime.dispatch import Dispatch, Order
@@ -64,7 +65,7 @@ class LiveZygote:
         self._said: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._free_ids: deque[int] = deque(range(1, hatching.init_id(ground.plan)))
         self.born = 0
-        self._group: Group | None = None
+        self.memory_mb = 0  # what its libraries and their loading left in memory
         self._watch: asyncio.Task[None] | None = None
         self._tail: Tail | None = None
 
@@ -86,7 +87,7 @@ class LiveZygote:
 
     async def _open(self, block: int) -> None:
         bounds = Bounds(memory=self._ground.memory_mb * _MIB, processes=_PROCESSES, cpu=_CPU)
-        self._group = await self._ground.make_group(bounds, self._undo)
+        group = await self._ground.make_group(bounds, self._undo)
         with ExitStack() as sent:
             output, written = orders.output_pipe(self._undo, sent)
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -94,7 +95,7 @@ class LiveZygote:
             self._undo.callback(self._dispatch.disconnect)
             self._dispatch.connect(ours)
             joins = []
-            for fd in self._group.entries():
+            for fd in group.entries():
                 sent.callback(os.close, fd)
                 joins.append(fd)
             text = hatching.nest_orders(self.spec, self.modules, self._ground.plan, block, self._ground.root)
@@ -104,6 +105,7 @@ class LiveZygote:
         self._watch = asyncio.create_task(self._until_over(birth))
         await asyncio.shield(birth.ready)
         await asyncio.shield(self._said)
+        self.memory_mb = -(-await asyncio.to_thread(anonymous, birth.handle) // _MIB)
 
     async def _until_over(self, birth: Birth) -> None:
         """The end of the nest is the end of all in it."""
@@ -149,12 +151,6 @@ class LiveZygote:
     def unused(self) -> bool:
         return not self.born
 
-    @property
-    def memory_mb(self) -> int:
-        """What its libraries and their loading took at the most."""
-        peak = self._group.peak() if self._group is not None else None
-        return -(-(peak or 0) // _MIB)
-
     def give(self, order: Order, descriptors: Sequence[int]) -> int:
         """Order an init in its nest. Implements orders.Receiver."""
         if self.state is not ZygoteState.READY:
@@ -196,7 +192,6 @@ class LiveZygote:
         if self.state is ZygoteState.RETIRED:
             self.state = advance(self.state, ZygoteState.ENDED)
         await self._undo.aclose()
-        self._group = None
         if self._watch is not None:
             await asyncio.gather(self._watch, return_exceptions=True)
 

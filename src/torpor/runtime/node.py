@@ -88,7 +88,8 @@ class Node:
             start_timeout_s=options.start_timeout_s,
             clock=clock,
         )
-        self._capacity = Capacity(options.limits.concurrency, options.memory_budget_mb)
+        self._capacity = Capacity(options.limits.concurrency, options.memory_budget_mb, launcher.prepared)
+        self._prepared = launcher.prepared
         self._begun = Starts()
         self._host = Host(
             shared,
@@ -182,9 +183,18 @@ class Node:
         pool = self._pools[revision.key] = Pool(revision, self._host, options)
         return pool
 
-    def _make_room(self, need_mb: int, press: bool) -> None:  # noqa: FBT001 -- a callback with two arguments
-        """End idle instances, of whatever revision, so that another may start."""
+    def _make_room(self, environment: str, need_mb: int, press: bool) -> None:  # noqa: FBT001 -- a callback
+        """Let go what is prepared for others, then end idle instances of whatever revision, so that another may start.
+
+        Nothing goes when even all of it would not do, unless somebody presses.
+        """
         idle = [pair for pool in self._all_pools() for pair in pool.idle()]
+        spare_mb = self._prepared.spare_mb(environment)
+        if not press and spare_mb + sum(one.memory_mb for one, _ in idle) < need_mb:
+            return
+        need_mb -= self._prepared.give_up(need_mb, environment)
+        if need_mb <= 0:
+            return
         for index in evict.make_room([one for one, _ in idle], need_mb, press=press):
             idle[index][1].end()
 

@@ -61,7 +61,7 @@ class Host:
         shared: Surroundings,
         capacity: Capacity,
         *,
-        make_room: Callable[[int, bool], None],
+        make_room: Callable[[str, int, bool], None],
         abandoned: Callable[[Outcome], None],
         changed: Callable[[Pool], None],
         starts: Starts,
@@ -222,7 +222,7 @@ class Pool:
             shortage = self._capacity.shortage_mb(self, claim, now)
             if shortage:
                 press = self._capacity.press(self, claim, now - self._waiting[0].since, now)
-                self._host.make_room(shortage, press)
+                self._host.make_room(self.revision.environment.digest, shortage, press)
         return scale.starts(load, self._capacity.room(self, self._share, now), claim)
 
     def _load(self) -> Load:
@@ -334,7 +334,8 @@ class Pool:
 
     @property
     def _claim_mb(self) -> int:
-        return self._capacity.claim_mb(self._observed_mb or self.revision.config.memory_mb)
+        expected_mb = self._observed_mb or self.revision.config.memory_mb
+        return self._capacity.claim_mb(expected_mb, self.revision.environment.digest)
 
     def _after_release(self) -> None:
         """Somebody may go on: those who waited for capacity before us first, then our own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -172,8 +172,42 @@ class Launched(Protocol):
         ...
 
 
+class Prepared(Protocol):
+    """What a launcher holds ready for instances to come, zygotes and blanks: it counts against the node's memory."""
+
+    @property
+    def memory_mb(self) -> int:
+        """What they take, as measured."""
+        ...
+
+    def own_mb(self, key: str) -> int:
+        """What those of one environment take."""
+        ...
+
+    def spare_mb(self, key: str) -> int:
+        """How much of it could be given up at once, leaving this environment its own."""
+        ...
+
+    def give_up(self, need_mb: int, key: str) -> int:
+        """Let go of so much, this environment's excepted; returns how much it was, which may be less."""
+        ...
+
+    def keep_within(self, budget_mb: int, left_mb: Callable[[], int]) -> None:
+        """From now on prepare only what fits into what `left_mb` says is left of the node's budget."""
+        ...
+
+    async def prepare(self, spec: ZygoteSpec) -> str:
+        """Have a zygote with the modules that are known; empty once it forks, else the reason why there is none."""
+        ...
+
+
 class Launcher(Protocol):
     """Starts instances and trusted commands, all of which die with the server."""
+
+    @property
+    def prepared(self) -> Prepared:
+        """What it holds ready, and may be told to let go."""
+        ...
 
     async def start(self, spec: LaunchSpec) -> Launched:
         """Raises StartFailed, or NotSupported where this machine cannot do what was asked."""

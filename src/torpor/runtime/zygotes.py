@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 import time
@@ -10,22 +11,21 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from torpor.core.errors import StartFailed
 from torpor.core.invocation import Depth
 from torpor.policy import preload
-from torpor.policy.preload import Resting
 from torpor.runtime.blanks import Blank, Shape, make_blank
 from torpor.runtime.launched import Sandboxed
 from torpor.runtime.learned import ModuleStore
 from torpor.runtime.live_zygote import Ground, LiveZygote, ZygoteRefused
+from torpor.runtime.places import Place
 from torpor.runtime.spec import LaunchSpec, Note, ZygoteSpec
 
 _TASK = "/var/task"
-_LATEST = 8  # starts remembered for each environment
 _HANGS = 2  # so many of its zygotes got stuck before it is taken for a habit
+_BLANK_MB, _LEAST_MB = 4, 24  # what a blank, and a zygote not seen before, are expected to take
 
 
 class NoZygote(StartFailed):
@@ -44,25 +44,6 @@ class ZygoteOptions:
     settle_s: float = 0.5  # before a zygote is built: what was learned by several starts at once is learned together
     check_s: float = 5.0
     fork_s: float = 10.0  # a zygote that has not forked by then never will: a library's hook waits for something
-
-
-class Place:
-    """What there is for one environment."""
-
-    def __init__(self, spec: ZygoteSpec, modules: Sequence[str]) -> None:
-        self.spec = spec
-        self.modules = list(modules)
-        self.zygote: LiveZygote | None = None
-        self.old: list[LiveZygote] = []  # they fork no more; their instances live on
-        self.reason = "its environment is called for the first time"
-        self.refused = False  # by its libraries: there is no use in trying again
-        self.failures = 0
-        self.hangs = 0
-        self.building: asyncio.Task[None] | None = None
-        self.filling: asyncio.Task[None] | None = None
-        self.calls: deque[float] = deque(maxlen=_LATEST)
-        self.pattern: LaunchSpec | None = None  # the latest start: what blanks are made for
-        self.blanks: deque[Blank] = deque()
 
 
 class Zygotes:
@@ -88,6 +69,8 @@ class Zygotes:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._closing = False
+        self._budget_mb: int | None = None
+        self._left_mb: Callable[[], float] = lambda: math.inf
 
     # ── starting ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -101,7 +84,7 @@ class Zygotes:
             raise NoZygote(place.reason)
         self._must_fit(place, zygote, spec)
         place.pattern = spec
-        blank = self._take_blank(place, spec)
+        blank = place.take_blank(Shape.of(spec))
         if blank is None:
             blank = await self._fork(place, zygote, spec, undo)
         else:
@@ -138,14 +121,6 @@ class Zygotes:
             self._hung(place, zygote, reason)
             raise StartFailed(reason) from None
 
-    def _take_blank(self, place: Place, spec: LaunchSpec) -> Blank | None:
-        shape = Shape.of(spec)
-        for blank in list(place.blanks):
-            if blank.alive and blank.shape == shape and blank.zygote is place.zygote:
-                place.blanks.remove(blank)
-                return blank
-        return None
-
     # ── learning and building ───────────────────────────────────────────────────────────────────────────────────────
 
     def learn(self, spec: LaunchSpec, modules: Sequence[str]) -> None:
@@ -177,8 +152,7 @@ class Zygotes:
         """Build one that has all the modules known by then, and let it take over."""
         try:
             await asyncio.sleep(max(self._options.settle_s, preload.back_off_s(place.failures)))
-            if not self._free_blocks and self._ground.plan.count:
-                place.reason = "every block of user ids for zygotes is in use"
+            if not await self._has_room(place):
                 return
             zygote = await self._open(place)
         finally:
@@ -187,6 +161,21 @@ class Zygotes:
             self._replace(place, zygote)
             if len(place.modules) > len(zygote.modules):  # more was learned meanwhile
                 self._build_soon(place)
+
+    async def _has_room(self, place: Place) -> bool:
+        """Whether there are memory and user ids for another zygote; one that nobody needs makes way for it."""
+        if self._left_mb() < max(place.size_mb, _LEAST_MB):
+            place.reason = "the memory budget has no room for its zygote"
+            return False
+        while not self._free_blocks and self._ground.plan.count:
+            others = [one for one in self._places.values() if one is not place and one.zygote is not None]
+            resting = [one.resting() for one in others]
+            index = preload.longest_unused(resting, self._clock(), self._options.hot_s)
+            if index is None:
+                place.reason = "every block of user ids for zygotes is in use"
+                return False
+            await asyncio.shield(self._let_go(others[index]))
+        return True
 
     async def _open(self, place: Place) -> LiveZygote | None:
         zygote = LiveZygote(place.spec, place.modules, self._ground)
@@ -201,10 +190,17 @@ class Zygotes:
             self._note("zygote.failed", zygote=place.spec.key, reason=failed.message)
             return None
         place.failures = 0
+        place.size_mb = zygote.memory_mb
+        if self._budget_mb is not None and (reason := preload.too_large(zygote.memory_mb, self._budget_mb)):
+            place.refused, place.reason = True, reason
+            self._note("zygote.failed", zygote=place.spec.key, reason=reason)
+            await zygote.close()
+            return None
         return zygote
 
     def _replace(self, place: Place, zygote: LiveZygote) -> None:
         old, place.zygote = place.zygote, zygote
+        place.built = self._clock()
         zygote.on_end = lambda: self._lost(place, zygote)
         if old is not None:
             self._retire(place, old)
@@ -248,11 +244,12 @@ class Zygotes:
         try:
             await asyncio.sleep(self._options.refill_s)
             while (spec := place.pattern) is not None and (zygote := place.zygote) is not None:
-                self._drop_blanks(place, lambda blank: not blank.alive)
-                self._drop_blanks(place, partial(_is_other, Shape.of(spec)))
-                if len(place.blanks) >= self._wanted_blanks(place):
+                self._drop_blanks(place, place.unwanted(Shape.of(spec)))
+                if len(place.blanks) >= self._wanted_blanks(place) or self._left_mb() < _BLANK_MB:
                     return
-                place.blanks.append(await self._make_blank(place, zygote, spec))
+                blank = await self._make_blank(place, zygote, spec)
+                blank.measure()
+                place.blanks.append(blank)
         except (StartFailed, OSError) as error:
             self._note("blank.failed", zygote=place.spec.key, reason=str(error))
         finally:
@@ -287,15 +284,14 @@ class Zygotes:
         for place in self._places.values():
             if not self._wanted_blanks(place):
                 self._drop_blanks(place, lambda _: True)
-            for zygote in [one for one in place.old if one.unused]:
-                place.old.remove(zygote)
-                self._spawn(zygote.close())
+            self._close_unused(place)
         places = [place for place in self._places.values() if place.zygote is not None]
-        resting = [_resting(place) for place in places]
-        for index in preload.to_sleep(resting, self._options.memory_mb, now, self._options.idle_s):
+        resting = [place.resting() for place in places]
+        most_mb = self._options.memory_mb if self._budget_mb is None else self._budget_mb // 2
+        for index in preload.to_sleep(resting, most_mb, now, self._options.idle_s):
             self._put_to_sleep(places[index])
-        for key in [key for key, place in self._places.items() if _is_empty(place)]:
-            if now - max(self._places[key].calls, default=0.0) > self._options.idle_s:
+        for key in [key for key, place in self._places.items() if place.empty]:
+            if now - self._places[key].since > self._options.idle_s:
                 del self._places[key]
         if self._places:
             self._check_later()
@@ -305,6 +301,67 @@ class Zygotes:
         place.reason = "its zygote was asleep"
         if zygote is not None:
             self._retire(place, zygote)
+
+    def _let_go(self, place: Place) -> asyncio.Task[None]:
+        """Put an unused zygote to sleep, with its blanks; the task ends when nothing is left of them."""
+        zygote, blanks = place.zygote, list(place.blanks)
+        assert zygote is not None
+        place.zygote, place.reason = None, "its zygote was asleep"
+        place.blanks.clear()
+        zygote.retire()
+        return self._spawn(self._end(place, zygote, blanks))
+
+    async def _end(self, place: Place, zygote: LiveZygote, blanks: Sequence[Blank]) -> None:
+        await asyncio.gather(*(blank.undo.aclose() for blank in blanks))
+        if zygote.unused:
+            await zygote.close()
+        else:  # an instance was on its way
+            place.old.append(zygote)
+            self._check_later()
+
+    def _close_unused(self, place: Place) -> None:
+        for zygote in [one for one in place.old if one.unused]:
+            place.old.remove(zygote)
+            self._spawn(zygote.close())
+
+    # ── the node's memory: implements spec.Prepared  ─────────────────────────────────────────────────────────────
+
+    @property
+    def memory_mb(self) -> int:
+        return sum(place.memory_mb for place in self._places.values())
+
+    def own_mb(self, key: str) -> int:
+        place = self._places.get(key)
+        return 0 if place is None else place.memory_mb
+
+    def keep_within(self, budget_mb: int, left_mb: Callable[[], int]) -> None:
+        self._budget_mb, self._left_mb = budget_mb, left_mb
+
+    def spare_mb(self, key: str) -> int:
+        return sum(spare.memory_mb for place in self._others(key) for spare in place.spares())
+
+    def give_up(self, need_mb: int, key: str) -> int:
+        """Counted as free at once, though it takes a moment until the memory is."""
+        spares = [(place, spare) for place in self._others(key) for spare in place.spares()]
+        chosen = [spares[index] for index in preload.give_up([spare for _, spare in spares], need_mb)]
+        zygotes = [place for place, spare in chosen if not spare.blank]
+        for place, spare in chosen:
+            if spare.blank and place not in zygotes:
+                self._spawn(place.blanks.popleft().undo.aclose())
+        for place in zygotes:  # their blanks, which were chosen before them, go with them
+            self._let_go(place)
+        return sum(spare.memory_mb for _, spare in chosen)
+
+    def _others(self, key: str) -> list[Place]:
+        return [place for place in self._places.values() if place.spec.key != key]
+
+    async def prepare(self, spec: ZygoteSpec) -> str:
+        place = self._place(spec)
+        if place.zygote is None:
+            self._build_soon(place)
+        while place.zygote is None and place.building is not None:
+            await asyncio.wait({place.building})
+        return "" if place.zygote is not None else place.reason
 
     async def close(self) -> None:
         """End every zygote and blank."""
@@ -339,17 +396,3 @@ def _entries(folder: str) -> list[str]:
     with suppress(OSError):
         return os.listdir(folder)  # noqa: PTH208 -- names are all that is asked
     return []
-
-
-def _resting(place: Place) -> Resting:
-    assert place.zygote is not None
-    since = place.calls[-1] if place.calls else 0.0
-    return Resting(place.zygote.memory_mb, since, place.zygote.unused or len(place.blanks) == place.zygote.born)
-
-
-def _is_other(shape: Shape, blank: Blank) -> bool:
-    return blank.shape != shape
-
-
-def _is_empty(place: Place) -> bool:
-    return not (place.zygote or place.old or place.building or place.filling or place.blanks)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 WANTED = 65_535
 BLOCK = 1024
+_SPAWNED_PART = 8
 # High in the range that is set aside for containers, and aligned as those are.
 DEFAULT_BASE = 0x6A00_0000
 
@@ -35,13 +36,18 @@ class IdPlan:
     @property
     def worker_ids(self) -> range:
         """Of those alone that are started one by one; zygotes have blocks of their own."""
-        return range(1, self.count // 2 if self.blocks else self.count)
+        return range(1, self._first_block if self.blocks else self.count)
 
     @property
     def blocks(self) -> range:
         """The first id of each block of BLOCK ids, one for each zygote and what is born of it."""
-        first = self.count // 2
+        first = self._first_block
         return range(first, self.count - BLOCK, BLOCK) if first > BLOCK else range(0)
+
+    @property
+    def _first_block(self) -> int:
+        """Blocks get the larger part: those started one by one are no more than invocations that run at a time."""
+        return max(self.count // _SPAWNED_PART, min(self.count // 2, 2 * BLOCK))
 
 
 def plan(uid_base: int | None = None) -> IdPlan:

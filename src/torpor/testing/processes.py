@@ -20,6 +20,7 @@ from pathlib import Path
 
 from torpor.core.errors import StartFailed
 from torpor.core.invocation import Depth
+from torpor.runtime.prepared import NothingPrepared
 from torpor.runtime.spec import Completed, Exit, LaunchSpec
 
 # The guest expects the control channel as descriptor 3, and subprocess passes descriptors under their own numbers.
@@ -32,6 +33,7 @@ class PlainProcesses:
 
     def __init__(self) -> None:
         self._live: set[PlainProcess] = set()
+        self.prepared = NothingPrepared()
         self.started = 0
 
     async def start(self, spec: LaunchSpec) -> PlainProcess:

@@ -72,6 +72,37 @@ def test_blanks_are_held_for_what_is_called_and_within_bounds(starts, now, most)
         assert wanted == 0
 
 
+@given(RESTING, st.floats(0, 200), st.floats(0, 100))
+def test_the_zygote_that_makes_way_is_the_one_longest_uncalled(zygotes, now, least_s):
+    """It is unused and was not called for that long, and none that could go was called longer ago."""
+    chosen = preload.longest_unused(zygotes, now, least_s)
+    could = [one for one in zygotes if one.unused and now - one.since >= least_s]
+    assert (chosen is None) == (not could)
+    if chosen is not None:
+        assert zygotes[chosen] in could
+        assert zygotes[chosen].since == min(one.since for one in could)
+
+
+@given(st.lists(st.builds(preload.Spare, st.integers(0, 300), st.floats(0, 100), st.booleans())), st.integers(1, 1000))
+def test_what_is_prepared_is_given_up_as_far_as_is_needed(spares, need_mb):
+    """Enough goes, or all; the last to go was needed; blanks go before zygotes, and of each the longest uncalled."""
+    chosen = preload.give_up(spares, need_mb)
+    freed = [spares[index].memory_mb for index in chosen]
+    assert sum(freed) >= need_mb or len(chosen) == len(spares)
+    assert sum(freed[:-1]) < need_mb
+    order = [(not spares[index].blank, spares[index].since) for index in chosen]
+    assert order == sorted(order)
+    kept = [(not one.blank, one.since) for index, one in enumerate(spares) if index not in chosen]
+    assert not chosen or not kept or max(order) <= min(kept)
+
+
+def test_a_zygote_of_half_the_budget_is_kept_and_a_larger_one_is_not():
+    """The reason says how much it takes and how much there is."""
+    assert not preload.too_large(256, 512)
+    assert "257 MB" in preload.too_large(257, 512)
+    assert "512 MB" in preload.too_large(257, 512)
+
+
 @given(RESTING, st.integers(0, 1000), st.floats(0, 200), st.floats(0, 100))
 def test_zygotes_are_put_to_sleep_within_the_budget_and_never_in_use(zygotes, budget_mb, now, idle_s):
     """Those in use stay; what stays unused is within the budget, and was called no longer ago than what went for it."""

@@ -12,6 +12,7 @@ from hypothesis import settings
 from torpor.core.invocation import Depth, Invocation
 from torpor.core.limits import Limits
 from torpor.runtime.node import Node, NodeOptions
+from torpor.runtime.prepared import NothingPrepared
 from torpor.runtime.spec import Exit
 from torpor.testing.logs import MemoryLog
 from torpor.testing.revisions import make_revision
@@ -136,6 +137,7 @@ class ScriptedLauncher:
         self.instances = []
         self.attempts = 0
         self.learned = []
+        self.prepared = NothingPrepared()
 
     def learn(self, spec, modules):
         self.learned += modules

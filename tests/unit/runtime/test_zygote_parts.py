@@ -80,6 +80,8 @@ def test_blocks_of_ids_are_apart_from_each_other_and_from_single_instances():
     taken = [*plan.worker_ids, *(first + offset for first in plan.blocks for offset in range(BLOCK)), plan.init_id]
     assert len(taken) == len(set(taken))
     assert max(taken) <= plan.count
-    assert len(plan.blocks) >= 30
+    assert len(plan.blocks) >= 50
+    assert len(plan.worker_ids) > 8000
+    assert [len(IdPlan(ids, ids, count).blocks) for count in (2048, 4096, 8192)] == [0, 1, 5]
     assert not IdPlan(ids, ids, 900).blocks
     assert len(IdPlan(ids, ids, 900).worker_ids) == 899
