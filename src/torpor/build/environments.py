@@ -23,14 +23,17 @@ from torpor.build.files import (
     sweep_scratch,
     sync_file,
 )
-from torpor.build.interpreters import Interpreters
+from torpor.build.interpreters import OWN_RUNTIME, Interpreters
 from torpor.build.locks import LockStore
 from torpor.build.options import BuildOptions
-from torpor.build.requirements import read_requirements
+from torpor.build.requirement_files import Declared
+from torpor.build.requirements import Requirements, read_requirements
 from torpor.build.single import SingleFlight
 from torpor.build.tools import HostTools, Step, require
 from torpor.core.errors import BuildFailed
-from torpor.core.function import Environment
+from torpor.core.function import Environment, is_custom
+
+_NOTHING = Requirements(Declared(), "no packages, for a custom runtime")
 
 
 class Environments:
@@ -54,16 +57,12 @@ class Environments:
     async def ensure(self, code_dir: Path, *, runtime: str, source_builds: bool) -> Environment:
         """The environment for the code in `code_dir`, built if it is not there. Stored code is byte-compiled for it.
 
+        A custom runtime brings what it needs: its environment has no packages, and only the guest runs on it.
         Raises InterpreterMissing, or BuildFailed with the last lines of what went wrong.
         """
-        requirements = await asyncio.to_thread(
-            read_requirements,
-            code_dir,
-            base=self._options.base_requirements,
-            source_builds=source_builds,
-            indexes=self._options.bundle_indexes,
-        )
-        interpreter = await self.interpreters.find(runtime)
+        custom = is_custom(runtime)
+        requirements = _NOTHING if custom else await self._requirements(code_dir, source_builds=source_builds)
+        interpreter = await self.interpreters.find(OWN_RUNTIME if custom else runtime)
         if not requirements.accepts(interpreter.text):
             raise BuildFailed(
                 f"The code asks for Python {requirements.python}, and its runtime {runtime} is {interpreter.text}. "
@@ -79,15 +78,22 @@ class Environments:
             locks=self._locks,
             options=self._options,
             run=self._run,
-            run_sandboxed=self._run_sandboxed if source_builds else None,
+            run_sandboxed=self._run_sandboxed if source_builds and not custom else None,
             needs=requirements,
             interpreter=interpreter,
             code=code_dir,
         )
         lock = await self._resolving.run(build.key, build.lock)
         environment = await self._building.run(build.digest(lock), lambda: build.environment(lock))
-        await self._compiler.compile(code_dir, interpreter)
+        if not custom:
+            await self._compiler.compile(code_dir, interpreter)
         return environment
+
+    async def _requirements(self, code_dir: Path, *, source_builds: bool) -> Requirements:
+        base, indexes = self._options.base_requirements, self._options.bundle_indexes
+        return await asyncio.to_thread(
+            read_requirements, code_dir, base=base, source_builds=source_builds, indexes=indexes
+        )
 
     def sweep(self, keep: set[str]) -> Freed:
         """Remove environments whose digest is not in `keep`, half-built ones, and what killed processes left.

@@ -16,6 +16,7 @@ from torpor.build.commands import Run
 from torpor.build.options import BuildOptions
 from torpor.core.errors import InterpreterMissing, StartFailed
 
+OWN_RUNTIME = f"python{sys.version_info[0]}.{sys.version_info[1]}"  # the server's, which is always there
 OLDEST = (3, 9)  # what the guest is written for
 _RUNTIME = re.compile(r"python3\.(\d{1,3})")
 # Without site and user settings: nothing but the standard library runs here.

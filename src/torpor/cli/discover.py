@@ -55,6 +55,15 @@ def check_handler(source: Source, handler: str) -> str | None:
     )
 
 
+def check_bootstrap(source: Source) -> str | None:
+    """A warning where a custom runtime's code holds no program to start; None where it does."""
+    if "bootstrap" not in source.names:
+        return "there is no file named bootstrap: unless a layer brings one, initialisation will fail"
+    if not source.is_executable("bootstrap"):
+        return "bootstrap is not executable, and initialisation will fail: run `chmod +x bootstrap`"
+    return None
+
+
 def top_level(source: Source, name: str) -> Names:
     """What the file binds at its top level. Raises WrongUse where it is not Python."""
     try:

@@ -34,15 +34,19 @@ class Table(BaseModel):
     )
     handler: str | None = Field(
         default=None,
-        pattern=r"^[^\s.]+(\.[^\s.]+)+$",
+        pattern=r"^[^\s]+$",
         description=(
-            "MODULE.FUNCTION; by default lambda_function.lambda_handler, app.lambda_handler, or the only file's."
+            "MODULE.FUNCTION; by default lambda_function.lambda_handler, app.lambda_handler, or the only file's. "
+            "On a provided runtime, what its bootstrap makes of it."
         ),
     )
     runtime: str | None = Field(
         default=None,
-        pattern=r"^python3\.\d+$",
-        description="The interpreter, such as python3.12; by default the command line's own.",
+        pattern=r"^(python3\.\d+|provided\.al2(023)?)$",
+        description=(
+            "The interpreter, such as python3.12, by default the command line's own; or provided.al2023, for code that "
+            "brings a runtime of its own."
+        ),
     )
     memory: int = Field(default=1024, ge=1, description="Memory in MB; processor time is in proportion to it.")
     timeout: int = Field(default=60, ge=1, description="The longest an invocation may take, in seconds.")

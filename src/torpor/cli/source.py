@@ -44,6 +44,13 @@ class Source:
         files = tuple(name for name in self.names if name.endswith(".py"))
         return files if self.is_file else tuple(name for name in files if not _BESIDE.fullmatch(name))
 
+    def is_executable(self, name: str) -> bool:
+        """Whether a file at the top may be executed."""
+        if self.is_zip:
+            with zipfile.ZipFile(self.path) as packed:
+                return bool((packed.getinfo(name).external_attr >> 16) & 0o111)
+        return bool((self.path / name).stat().st_mode & 0o111)
+
     def read(self, name: str) -> str:
         """The text of a file at the top. Raises WrongUse where it is not UTF-8."""
         try:

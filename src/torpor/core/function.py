@@ -21,6 +21,14 @@ class Isolation(StrEnum):
     PROCESS = "process"
 
 
+CUSTOM_RUNTIMES = ("provided.al2", "provided.al2023")
+
+
+def is_custom(runtime: str) -> bool:
+    """Whether functions on this runtime bring their own: an executable `bootstrap` that speaks the Runtime API."""
+    return runtime in CUSTOM_RUNTIMES
+
+
 class State(StrEnum):
     """Lambda's states of a function."""
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from torpor.core.arn import is_function_name
 from torpor.core.errors import InvalidValue
-from torpor.core.function import FunctionConfig, Isolation
+from torpor.core.function import CUSTOM_RUNTIMES, FunctionConfig, Isolation
 from torpor.core.limits import Limits
 
-RUNTIMES = ("python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14")
+RUNTIMES = ("python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14", *CUSTOM_RUNTIMES)
 DEPRECATED = ("python2.7", "python3.6", "python3.7", "python3.8")
 RESERVED = frozenset(
     {

@@ -10,18 +10,23 @@ PRIVATE_VARIABLE = "_TORPOR_GUEST"
 
 
 class GuestSettings(NamedTuple):
-    """`site_packages` is the environment's own; `max_response` in bytes; `concurrency` invocations run at a time."""
+    """`site_packages` is the environment's own; `max_response` in bytes; `concurrency` invocations run at a time.
+
+    A `custom` function brings its own runtime.
+    """
 
     handler: str
     task_root: str
     site_packages: str = ""
     max_response: int = 6291556
     concurrency: int = 1
+    custom: bool = False
 
 
-def to_variable(*, site_packages: str, max_response: int, concurrency: int) -> str:
+def to_variable(*, site_packages: str, max_response: int, concurrency: int, custom: bool) -> str:
     """The private variable's text, written by the runtime."""
-    return json.dumps({"site_packages": site_packages, "max_response": max_response, "concurrency": concurrency})
+    private = {"site_packages": site_packages, "max_response": max_response, "concurrency": concurrency}
+    return json.dumps({**private, "custom": custom})
 
 
 def take_settings() -> GuestSettings:

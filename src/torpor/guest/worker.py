@@ -33,6 +33,10 @@ def main() -> None:
     channel = open_channel()
     settings = take_settings()
     try:
+        if settings.custom:
+            from .custom import serve_custom  # only these pay for the import of an HTTP server
+
+            serve_custom(channel, settings)
         handler = _load(channel, settings)
         if handler is not None:
             serve(channel, handler, settings)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from torpor.core.arn import Home
-from torpor.core.function import Environment, Revision
+from torpor.core.function import Environment, Revision, is_custom
 from torpor.core.limits import Limits
 from torpor.guest import layout
 from torpor.guest.settings import PRIVATE_VARIABLE, to_variable
@@ -112,7 +112,7 @@ def _reserved(revision: Revision, home: Home, limits: Limits, log_stream: str) -
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{config.name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_{config.runtime}",
+        **({} if is_custom(config.runtime) else {"AWS_EXECUTION_ENV": f"AWS_Lambda_{config.runtime}"}),
         "AWS_REGION": home.region,
         "AWS_DEFAULT_REGION": home.region,
         **_credentials(),
@@ -120,6 +120,7 @@ def _reserved(revision: Revision, home: Home, limits: Limits, log_stream: str) -
             site_packages=revision.environment.site_packages,
             max_response=limits.response_payload,
             concurrency=config.max_concurrency,
+            custom=is_custom(config.runtime),
         ),
     }
 

@@ -19,6 +19,7 @@ from torpor.cli.hints import curl_line, own_name
 if TYPE_CHECKING:
     from torpor.cli.client import Client
     from torpor.cli.project import Table
+    from torpor.cli.source import Source
 
 WAIT_S = 20  # one long poll; a build may take many
 ASKED_EVERY_S = 0.05
@@ -33,7 +34,10 @@ def deploy(
     ] = None,
     runtime: Annotated[
         str | None,
-        flags.option(metavar="RUNTIME", text="Such as python3.12. [default: the Python that runs this command]"),
+        flags.option(
+            metavar="RUNTIME",
+            text="Such as python3.12, or provided.al2023. [default: the Python that runs this command]",
+        ),
     ] = None,
     handler: Annotated[
         str | None,
@@ -97,7 +101,6 @@ def deploy(
 def prepared(path: Path, given: dict[str, Any], env: list[str]) -> tuple[str, dict[str, Any], bytes]:
     """The function's name, its configuration as the server takes it, and its packed code. Raises WrongUse."""
     from torpor.build.pack import pack
-    from torpor.cli.discover import check_handler, find_handler
     from torpor.cli.project import read_table
     from torpor.cli.source import open_source
     from torpor.core.errors import UserError
@@ -110,15 +113,28 @@ def prepared(path: Path, given: dict[str, Any], env: list[str]) -> tuple[str, di
     if not name:
         raise WrongUse(f"no name can be made from {path}: give one with --name, of letters, digits, - and _")
     function_path(name)  # a name that cannot be one is told before anything is packed
-    handler = table.handler or find_handler(source)
-    if warning := check_handler(source, handler):
-        output.say(f"warning: {warning}")
+    handler = _handler(table, source)
     if table.reach:
         output.say("warning: `reach` is checked and kept, and opens nothing yet: the function has no network")
     try:
         return name, _config(table, handler), pack(path)
     except (UserError, OSError) as error:
         raise WrongUse(str(error)) from error
+
+
+def _handler(table: Table, source: Source) -> str:
+    """The handler, named or found; a warning where the source shows that it, or the bootstrap, is not there."""
+    from torpor.cli.discover import check_bootstrap, check_handler, find_handler
+    from torpor.core.function import is_custom
+
+    if is_custom(table.runtime or ""):
+        handler, warning = table.handler or "bootstrap", check_bootstrap(source)
+    else:
+        handler = table.handler or find_handler(source)
+        warning = check_handler(source, handler)
+    if warning:
+        output.say(f"warning: {warning}")
+    return handler
 
 
 def put(client: Client, name: str, config: dict[str, Any], archive: bytes) -> dict[str, Any]:
