@@ -33,20 +33,20 @@ from torpor.build.pip_settings import uv_variables
 from torpor.core.arn import Home
 from torpor.core.errors import TorporError, UserError
 from torpor.core.function import Revision
-from torpor.core.identity import Kind, Principal
 from torpor.functions.accounting import Accounting
 from torpor.functions.catalog import Catalog
 from torpor.functions.collector import Collector
 from torpor.functions.concurrency import Concurrency
 from torpor.functions.config_rules import ConfigRules
 from torpor.functions.deploy import Deployer
+from torpor.functions.identities import Identities
 from torpor.functions.invoke import Invoker
 from torpor.functions.log_reader import LogReader
 from torpor.functions.revisions import Revisions
 from torpor.functions.roles import Roles
 from torpor.functions.urls import Urls
 from torpor.gateway.app import Gateway, GatewayOptions
-from torpor.gateway.auth import Auth, Authenticator, Closed, Key, Keys, Open, check_bind
+from torpor.gateway.auth import Auth, Authenticator, Closed, Keys, Open, check_bind
 from torpor.gateway.code_links import CodeLinks
 from torpor.gateway.descriptions import function_address
 from torpor.gateway.door import Doors
@@ -63,8 +63,10 @@ from torpor.runtime.sandboxed_command import run_sandboxed
 from torpor.settings import ServerSettings, environment, server_settings
 from torpor.store.data_dir import DataDir, ServerRecord, open_data_dir
 from torpor.store.database import Database
+from torpor.store.key_table import KeyTable
 from torpor.store.ledger import Ledger, LedgerOptions
 from torpor.store.logs import LogStore
+from torpor.store.sealing import open_sealer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -158,6 +160,7 @@ class _Back:
     bundles: Bundles
     node: Node
     doors: list[Doors]
+    identities: Identities
 
 
 async def _open_back(
@@ -195,13 +198,17 @@ async def _open_back(
             limits=settings.limits,
             home=home,
         ),
-        open_door=partial(_open_door, doors, home),
+        open_door=partial(_open_door, doors),
         log_sink=logs,
         abandoned=lambda outcome: ledger.record(outcome.usage),
     )
     stack.push_async_callback(node.close, settings.grace_s)
     catalog = await Catalog.open(database, home)
     stack.push_async_callback(catalog.wait_written)
+    sealer = await asyncio.to_thread(open_sealer, data.sealing_key)
+    owner_key = (data.key.access_key_id, data.key.secret_access_key)
+    identities = Identities(KeyTable(database), sealer, catalog, home, owner_key=owner_key)
+    await identities.keys.open()
     bundles = Bundles(data.path, settings.limits)
     environments = _environments(settings, variables, data, launcher)
     stack.push_async_callback(environments.close)
@@ -232,6 +239,7 @@ async def _open_back(
         bundles=bundles,
         node=node,
         doors=doors,
+        identities=identities,
     )
 
 
@@ -250,7 +258,7 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
     """The HTTP edge: our own interface, the AWS protocols, functions' addresses, and the doors inside instances."""
     home, catalog = back.home, back.catalog
     links = CodeLinks(url)
-    urls = Urls(catalog)
+    urls, roles = Urls(catalog), Roles(catalog)
     front = AwsFront(
         [
             lambda_service(
@@ -264,12 +272,14 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
                 code_location=lambda name: links.location(name, catalog.get(name).bundle),
                 url_address=partial(function_address, url),
             ),
-            iam_service(roles=Roles(catalog), home=home),
-            sts_service(home),
+            iam_service(roles=roles, home=home),
+            sts_service(home, back.identities.sessions, roles),
         ]
     )
     front.prepare()  # reads the service models now, and not in the first request
-    back.doors.append(Doors(front, service_of, limits=settings.limits))
+    # Doors let in sessions alone, even with `--auth off`: a function has its own rights and no others.
+    functions_alone = Closed(Keys(session=back.identities.sessions.find))
+    back.doors.append(Doors(front, service_of, functions_alone, back.identities.sessions, limits=settings.limits))
     use_cases = UseCases(
         catalog=catalog,
         deployer=back.deployer,
@@ -278,6 +288,7 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
         accounting=Accounting(back.ledger),
         collector=back.collector,
         logs=LogReader(catalog, back.logs),
+        keys=back.identities.keys,
         instances=partial(_instances, back.node),
         archive=back.bundles.archive,
     )
@@ -291,7 +302,7 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
         pid=os.getpid(),
     )
     management = Management(use_cases, facts, home, Uploads(data.run), links)
-    authenticator = _authenticator(settings, data, home)
+    authenticator = _authenticator(settings, data, back.identities)
     gateway = Gateway(
         front=front,
         service_of=service_of,
@@ -311,20 +322,16 @@ async def _close_edge(serving: Serving, management: Management, grace_s: float) 
     await serving.close(grace_s)
 
 
-def _authenticator(settings: ServerSettings, data: DataDir, home: Home) -> Authenticator:
-    owner = Principal(Kind.OWNER, f"arn:aws:iam::{home.account}:root")
-    key = Key(data.key.secret_access_key, owner)
-    keys = Keys({data.key.access_key_id: key}, data.key.token, owner)
+def _authenticator(settings: ServerSettings, data: DataDir, known: Identities) -> Authenticator:
+    keys = Keys(known.keys.by_id, data.key.token, known.owner, known.sessions.find)
     return Closed(keys) if Auth(settings.auth) is Auth.ON else Open(keys)
 
 
 async def _open_door(
-    doors: Sequence[Doors], home: Home, revision: Revision, _instance_id: str, listeners: Sequence[socket]
+    doors: Sequence[Doors], revision: Revision, _instance_id: str, listeners: Sequence[socket]
 ) -> AsyncClosable:
     """The platform's own interface inside an instance: as that function, with its rights and no others."""
-    arn = f"arn:aws:sts::{home.account}:assumed-role/torpor/{revision.name}"
-    principal = Principal(Kind.FUNCTION, arn, revision.name, revision.config.permissions)
-    return await doors[0].open(principal, listeners)
+    return await doors[0].open(revision.config, revision.version, listeners)
 
 
 def _instances(node: Node, function: str | None) -> Instances:

@@ -71,9 +71,11 @@ class Server:
         """The same with the command line's token."""
         return self.http(method, path, body, authorization=f"Bearer {self.keys['token']}", **headers)
 
-    def cli(self, *arguments: str, check: bool = True, **kwargs: Any) -> subprocess.CompletedProcess[str]:
-        """The command line against this server."""
-        environment = {**os.environ, "TORPOR_DATA": str(self.data)}
+    def cli(
+        self, *arguments: str, check: bool = True, more: Mapping[str, str] | None = None, **kwargs: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """The command line against this server; `more` are further variables."""
+        environment = {**os.environ, "TORPOR_DATA": str(self.data), **(more or {})}
         return subprocess.run(
             [TORPOR, *arguments], env=environment, capture_output=True, text=True, check=check, timeout=300, **kwargs
         )

@@ -99,7 +99,7 @@ class _Door:
             raise AccessDenied(
                 f"User: {call.principal.arn} is not authorized to perform: {action} on resource: "
                 f"{self._service.arn(resource)} because no identity-based policy allows the {action} action"
-                + _remedy(call.principal, f"{action}/{resource}" if resource else action)
+                + _remedy(call.principal, action, resource)
             )
 
     def _refuse(self, code: str, message: str, error: TorporError | None, call: Call) -> HttpResponse:
@@ -124,9 +124,10 @@ def _members_of(error: TorporError, shape: Shape) -> dict[str, Any]:
     return members
 
 
-def _remedy(principal: Principal, wanted: str) -> str:
+def _remedy(principal: Principal, action: str, resource: str) -> str:
+    wanted = f"{action}/{resource}" if resource else action
     if principal.kind is not Kind.FUNCTION:
-        return ""
+        return f". A key that may is made with: torpor keys create NAME --allow {wanted}"
     return f". Add {wanted} to the permissions of the function {principal.function}, and it may."
 
 

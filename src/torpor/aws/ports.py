@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torpor.core.arn import FunctionRef
 from torpor.core.function import Function, FunctionConfig, FunctionUrl, Role
-from torpor.core.identity import Principal
+from torpor.core.identity import Credentials, Principal
 from torpor.core.invocation import Outcome
 
 
@@ -68,6 +68,18 @@ class Concurrency(Protocol):
     async def put(self, name: str, concurrency: int) -> int: ...
     def get(self, name: str) -> int | None: ...
     async def delete(self, name: str) -> None: ...
+
+
+class Sessions(Protocol):
+    """Credentials for a while."""
+
+    def of_key(self, key_id: str, arn: str, lifetime_s: float) -> Credentials: ...
+
+
+class RoleNames(Protocol):
+    """Roles by name. `get` raises a UserError where there is none."""
+
+    def get(self, name: str) -> Role: ...
 
 
 class RolePage(Protocol):

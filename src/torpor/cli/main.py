@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from torpor import __version__
 from torpor.cli import flags, output
-from torpor.cli.commands import deploy, environment, functions, init, invoke, logs, up, upkeep, usage
+from torpor.cli.commands import deploy, environment, functions, init, invoke, keys, logs, up, upkeep, usage
 from torpor.cli.context import ClientOptions, Finding, Measurement, Session, UpFlags
 from torpor.cli.failures import INTERRUPTED, PIPE_CLOSED, Failure, WrongUse
 from torpor.core.errors import UserError
@@ -33,6 +33,13 @@ _COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("run", environment.run),
     ("doctor", upkeep.doctor),
     ("gc", upkeep.gc),
+)
+_GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[..., None]], ...]], ...] = (
+    (
+        "keys",
+        "Keys for others: each may do what it was made for, and nothing else.",
+        (("create", keys.create), ("ls", keys.list_keys), ("rm", keys.remove)),
+    ),
 )
 # Words after a command's own first argument belong to that other command.
 _OTHERS_WORDS = {"run"}
@@ -90,10 +97,23 @@ def application(only: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(help=_HELP)(_torpor)
-    for name, function in [one for one in _COMMANDS if one[0] == only] or _COMMANDS:
-        settings = {"allow_interspersed_args": False} if name in _OTHERS_WORDS else {}
-        app.command(name, context_settings=settings)(_answering(function))
+    group = [one for one in _GROUPS if one[0] == only]
+    if not group:
+        for name, function in [one for one in _COMMANDS if one[0] == only] or _COMMANDS:
+            settings = {"allow_interspersed_args": False} if name in _OTHERS_WORDS else {}
+            app.command(name, context_settings=settings)(_answering(function))
+    if group or only not in dict(_COMMANDS):
+        for name, text, commands in group or _GROUPS:
+            app.add_typer(_group(text, commands), name=name)
     return app
+
+
+def _group(text: str, commands: tuple[tuple[str, Callable[..., None]], ...]) -> typer.Typer:
+    """Commands that are two words."""
+    group = typer.Typer(help=text, rich_markup_mode=None, no_args_is_help=True)
+    for name, function in commands:
+        group.command(name)(_answering(function))
+    return group
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer's callbacks take the value alone

@@ -13,13 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torpor.cli.discover import find_handler
 from torpor.cli.failures import WrongUse
 from torpor.cli.source import Source
+from torpor.core.identity import PERMISSION
 
 _BLOCK = re.compile(r"(?m)^# /// script\s*$\s(?P<content>(?:^#(?: .*)?$\s)+)^# ///\s*$")  # PEP 723's own expression
 _REACH = r"^(\*|(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):[0-9]{1,5})$"
-_ACTION = r"^(\*|[a-z0-9-]+:(\*|[A-Z][A-Za-z0-9]*))(/[a-zA-Z0-9_-]{1,64})?$"
 
 Reach = Annotated[str, Field(pattern=_REACH)]
-Action = Annotated[str, Field(pattern=_ACTION)]
+Action = Annotated[str, Field(pattern=PERMISSION)]
 
 
 class Table(BaseModel):

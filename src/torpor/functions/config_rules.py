@@ -11,6 +11,7 @@ from typing import Any
 from torpor.core.arn import is_function_name
 from torpor.core.errors import InvalidValue
 from torpor.core.function import CUSTOM_RUNTIMES, FunctionConfig, Isolation
+from torpor.core.identity import is_permission
 from torpor.core.limits import Limits
 
 RUNTIMES = ("python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14", *CUSTOM_RUNTIMES)
@@ -43,7 +44,6 @@ _HOST = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
 )
 _REACH = re.compile(r"(?P<host>[^:/\s]+):(?P<port>\d{1,5})")
-_PERMISSION = re.compile(r"(?:\*|[a-z][a-z0-9-]*:(?:\*|[A-Z][a-zA-Z0-9]*))(?:/[a-zA-Z0-9._-]{1,255})?")
 _MOST_TAGS = 50
 _FIXED = frozenset({"name"})
 _TEXTS = ("name", "handler", "runtime", "role", "description", "architecture")
@@ -237,7 +237,7 @@ def _check_reach(entry: str, among: tuple[str, ...]) -> None:
 
 
 def _check_permission(entry: str) -> None:
-    if _PERMISSION.fullmatch(entry) is None:
+    if not is_permission(entry):
         raise InvalidValue(
             f"permissions holds {entry!r}: write SERVICE:ACTION, SERVICE:* or *, each with /NAME behind it to allow it "
             "on one resource only, such as lambda:InvokeFunction/resize."

@@ -10,9 +10,8 @@ import structlog
 
 from torpor.core.errors import AccessDenied, RequestTooLarge, TorporError
 from torpor.core.http import HttpRequest, HttpResponse
-from torpor.core.identity import Kind
 from torpor.core.limits import MIB, Limits
-from torpor.gateway import refusals
+from torpor.gateway import refusals, rights
 from torpor.gateway.abandon import abandonable, was_abandoned
 from torpor.gateway.asgi import (
     App,
@@ -166,14 +165,14 @@ class Gateway:
             if is_cross_site(request):
                 raise AccessDenied(_CROSS_SITE)
             if not request.path.startswith(CODE):  # a link to code carries its own proof
-                receive = await self._admit_owner(request, receive, exchange.loan)
+                request, receive = await self._admit(request, receive, exchange.loan)
         except TorporError as error:
             await exchange.answer(refusals.own(error))
             return
         scope["torpor.request"] = request
         await self._management(scope, receive, exchange.send)
 
-    async def _admit_owner(self, request: HttpRequest, receive: Receive, loan: Loan) -> Receive:
+    async def _admit(self, request: HttpRequest, receive: Receive, loan: Loan) -> tuple[HttpRequest, Receive]:
         """Raises AuthenticationFailed or AccessDenied. With a token the body streams on; a signed one is read first."""
         proof = self._authenticator.begin(request)
         if isinstance(proof, Certain):
@@ -182,9 +181,8 @@ class Gateway:
             body = await self._body(request, receive, loan, self._options.upload)
             principal = await verified(proof, body)
             receive = _replay(body, receive)
-        if principal.kind is not Kind.OWNER:
-            raise AccessDenied(f"{principal.arn or 'This caller'} is not this server's owner.")
-        return receive
+        rights.check(principal, request.method, request.path)
+        return replace(request, principal=principal), receive
 
     async def _body(self, request: HttpRequest, receive: Receive, loan: Loan, limit: int) -> bytes:
         try:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from torpor.core.errors import InvalidValue
 from torpor.core.http import HttpRequest
-from torpor.core.identity import Kind, Principal
+from torpor.core.identity import Key, Kind, Principal
 from torpor.gateway import sigv4
 from torpor.gateway.sigv4 import Claim, SignatureExpired, SignatureMismatch, UnknownKey
 
@@ -35,22 +35,25 @@ class Auth(StrEnum):
 _ROOT = Principal(Kind.OWNER, "arn:aws:iam::000000000000:root")
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One secret, and who holds it."""
+# Finds the key of a session by its id and its token; None where there is none. Raises SessionExpired.
+FindSession = Callable[[str, str], Key | None]
 
-    secret: str = field(repr=False)
-    principal: Principal
-    session_token: str = field(default="", repr=False)
+
+def no_sessions(_key_id: str, _token: str) -> None:
+    """Where nothing but keys is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Every key this server accepts, by access key id, and the command line's token; empty when there is none."""
+    """Every key this server accepts, by access key id, and the command line's token; empty when there is none.
+
+    `by_id` may change meanwhile: a key that is no longer in it is not accepted any more.
+    """
 
     by_id: Mapping[str, Key] = field(default_factory=lambda: MappingProxyType({}))
     token: str = field(default="", repr=False)
     owner: Principal = _ROOT
+    session: FindSession = no_sessions
 
 
 class Proof(Protocol):
@@ -109,7 +112,7 @@ class Open(Bearer):
 class Closed(Bearer):
     """Callers sign with a key or carry the token."""
 
-    CACHED_KEYS = 64  # one derived key per key id, day, region and service
+    CACHED_KEYS = 1024  # one derived key per key id, day, region and service
 
     def __init__(self, keys: Keys, clock: Callable[[], float] = time.time) -> None:
         super().__init__(keys.token)
@@ -121,20 +124,35 @@ class Closed(Bearer):
         if request.header("authorization").startswith(_BEARER):
             if self.holds_token(request):
                 return Certain(self._keys.owner)
-            raise UnknownKey(
-                "The token in the Authorization header is not this server's: `torpor env` prints the right one."
-            )
+            return Certain(self._holder(request.header("authorization").removeprefix(_BEARER)))
         claim = sigv4.read_claim(request)
-        key = self._keys.by_id.get(claim.access_key_id)
+        key = self.find(claim)
         if key is None:
             raise UnknownKey
         if not hmac.compare_digest(claim.session_token.encode(), key.session_token.encode()):
             raise UnknownKey(
-                "The security token included in the request is invalid. This server's keys have no session token: "
-                "unset AWS_SESSION_TOKEN."
+                "The security token included in the request is invalid. This key has no session token: unset "
+                "AWS_SESSION_TOKEN."
             )
         self._check_time(claim)
         return _Signed(self, claim, key, request)
+
+    def find(self, claim: Claim) -> Key | None:
+        """The key that a claim names. Raises SessionExpired."""
+        key = self._keys.by_id.get(claim.access_key_id)
+        if key is None and claim.session_token:
+            return self._keys.session(claim.access_key_id, claim.session_token)
+        return key
+
+    def _holder(self, token: str) -> Principal:
+        """Who holds a key and says so with `ID:SECRET` for a token, as our own interface takes it."""
+        key_id, _, secret = token.partition(":")
+        key = self._keys.by_id.get(key_id)
+        if key is None or not hmac.compare_digest(key.secret.encode(), secret.encode("latin-1", "replace")):
+            raise UnknownKey(
+                "The token in the Authorization header is not this server's: `torpor env` prints the right one."
+            )
+        return key.principal
 
     def _check_time(self, claim: Claim) -> None:
         now = self._clock()
@@ -183,9 +201,14 @@ class _Signed:
         given = self.claim.signature.encode()
         for right in sigv4.signatures(self.claim, self.request, payload, derived):
             if hmac.compare_digest(right.encode(), given):
-                self.authenticator.remember(self.claim, derived)
-                return self.key.principal
+                return self._admitted(derived)
         raise SignatureMismatch
+
+    def _admitted(self, derived: bytes) -> Principal:
+        if self.authenticator.find(self.claim) is None:
+            raise UnknownKey  # it was removed while the body was on its way
+        self.authenticator.remember(self.claim, derived)
+        return self.key.principal
 
 
 def authenticate(authenticator: Authenticator, request: HttpRequest, body: bytes) -> Principal:

@@ -20,6 +20,8 @@ from torpor.core.function import Bundle, Function
 from torpor.gateway import refusals
 from torpor.gateway.code_links import CodeLinks
 from torpor.gateway.descriptions import describe, function_address
+from torpor.gateway.keys import KeyEndpoints
+from torpor.gateway.small_bodies import read_small
 from torpor.gateway.uploads import Uploads
 from torpor.gateway.use_cases import ServerFacts, UseCases
 from torpor.store.log_files import LogLine
@@ -27,7 +29,6 @@ from torpor.store.log_files import LogLine
 LONGEST_WAIT_S = 60.0
 LONGEST_PAGE = 1000
 LONGEST_LOG = 100_000
-_SMALL_BODY = 64 * 1024
 
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -57,6 +58,7 @@ class Management:
             _route("GET", "/_torpor/usage", self.usage),
             _route("POST", "/_torpor/gc", self.collect),
             _route("GET", "/_torpor/code/{name}", self.fetch_code),
+            *KeyEndpoints(self._use.keys).routes(),
         ]
         handlers: Any = {TorporError: _torpor_error, HTTPException: _http_error}
         app = Starlette(routes=routes, exception_handlers=handlers)
@@ -84,6 +86,7 @@ class Management:
         name = request.path_params["name"]
         existing = self._find(name)
         wanted = self._uploads.wanted(name, request.headers.get("x-torpor-config", ""), existing)
+        request.scope["torpor.request"].principal.check_may_grant(wanted.config.permissions)
         if wanted.reserved_concurrency is not None:
             self._use.concurrency.check(name, wanted.reserved_concurrency)
         async with self._uploads.receive(request) as archive:
@@ -100,7 +103,7 @@ class Management:
 
     async def put_url(self, request: Request) -> Response:
         name = request.path_params["name"]
-        wanted = await _body(request, _UrlBody)
+        wanted = await read_small(request, _UrlBody)
         await self._use.urls.put(name, auth=wanted.auth)
         return _json({"url": function_address(self._facts.url, name), "auth": wanted.auth})
 
@@ -205,18 +208,6 @@ def _json(value: Any, status: int = 200) -> Response:
 
 def _encoded(line: LogLine) -> bytes:
     return msgspec.json.encode(line) + b"\n"
-
-
-async def _body(request: Request, kind: type[_UrlBody]) -> _UrlBody:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _SMALL_BODY:
-            raise InvalidValue(f"The body must be at most {_SMALL_BODY} bytes of JSON.")
-    try:
-        return msgspec.json.decode(body or b"{}", type=kind)
-    except msgspec.DecodeError as error:
-        raise InvalidValue(f"The body is not what this needs: {error}") from error
 
 
 def _number(request: Request, name: str, default: int, *, least: int = 0, most: int = 2**53) -> int:

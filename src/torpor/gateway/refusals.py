@@ -14,6 +14,7 @@ _SCOPE_SERVICE = re.compile(
 )
 _STATUS = {
     "AccessDeniedException": 403,
+    "ExpiredTokenException": 403,
     "IncompleteSignatureException": 403,
     "InvalidSignatureException": 403,
     "MissingAuthenticationTokenException": 403,
@@ -27,6 +28,7 @@ _STATUS = {
     "UnrecognizedClientException": 403,
 }
 _QUERY_CODES = {
+    "ExpiredTokenException": "ExpiredToken",
     "IncompleteSignatureException": "IncompleteSignature",
     "InvalidSignatureException": "SignatureDoesNotMatch",
     "MissingAuthenticationTokenException": "MissingAuthenticationToken",

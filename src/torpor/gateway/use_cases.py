@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from torpor.core.function import Bundle, Function, FunctionConfig, FunctionUrl
+from torpor.gateway.keys import AccessKeys
 from torpor.store.log_files import LogLine
 
 
@@ -99,6 +100,7 @@ class UseCases:
     accounting: Accounting
     collector: Collector
     logs: LogReader
+    keys: AccessKeys
     instances: Callable[[str | None], Instances]
     archive: Callable[[Bundle], Path]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Integer, MetaData, Table, Text
+from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, Table, Text
 
 metadata = MetaData(
     naming_convention={
@@ -64,6 +64,16 @@ roles = Table(
     Column("created", Text, nullable=False),
     Column("attached", Text, nullable=False, server_default="[]"),
     Column("inline", Text, nullable=False, server_default="{}"),
+)
+
+access_keys = Table(
+    "access_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("permissions", Text, nullable=False),
+    Column("sealed_secret", LargeBinary, nullable=False),
+    Column("created", Text, nullable=False),
 )
 
 usage = Table(

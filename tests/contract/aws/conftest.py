@@ -32,7 +32,7 @@ from torpor.core.errors import (
 )
 from torpor.core.function import Bundle, Function, FunctionUrl, Role, State, UpdateStatus
 from torpor.core.http import HttpRequest
-from torpor.core.identity import Kind, Principal
+from torpor.core.identity import Credentials, Kind, Principal
 from torpor.core.invocation import Depth, Outcome, Result, Usage
 from torpor.core.limits import Limits
 from torpor.functions.roles import Roles
@@ -194,6 +194,13 @@ class FakeUrls:
         return [self.urls[name]] if name in self.urls else []
 
 
+class FakeSessions:
+    """Credentials that name what they were made of."""
+
+    def of_key(self, key_id, arn, lifetime_s) -> Credentials:
+        return Credentials(f"ASIA{key_id}", f"secret of {arn}", f"token of {arn}", WHEN.timestamp() + lifetime_s)
+
+
 class StoredRoles:
     """What the real use cases of roles need of the catalog, in memory."""
 
@@ -283,6 +290,7 @@ def world(home) -> Iterator[World]:
     url = f"http://127.0.0.1:{server.server_port}"
     catalog = FakeCatalog(home)
     invoker = FakeInvoker(catalog)
+    roles = Roles(StoredRoles())
     services = [
         lambda_service(
             catalog=catalog,
@@ -296,8 +304,8 @@ def world(home) -> Iterator[World]:
             url_address=lambda name: f"{url}/fn/{name}/",
             architecture="x86_64",
         ),
-        sts_service(home),
-        iam_service(roles=Roles(StoredRoles()), home=home),
+        sts_service(home, FakeSessions(), roles),
+        iam_service(roles=roles, home=home),
     ]
     world = World(url, AwsFront(services), catalog, invoker)
     server.world, server.loop = world, loop  # type: ignore[attr-defined]  # read by the handler

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from torpor.core.identity import ANONYMOUS, Kind, Principal
 
+OWNER_KEY = Principal(Kind.OWNER, "arn:aws:iam::000000000000:root", key_id="TORPOR")
 POLICY = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
@@ -96,6 +97,54 @@ def test_errors_have_iams_own_codes(world):
     status, code, message = refused(iam.delete_role_permissions_boundary, RoleName="r")
     assert (status, code) == (501, "NotImplemented")
     assert "iam:DeleteRolePermissionsBoundary" in message
+
+
+KEY = Principal(Kind.KEY, "arn:aws:iam::000000000000:user/ci", permissions=("sts:AssumeRole/r",), key_id="TORPORCI")
+
+
+def test_a_key_gets_credentials_for_a_while(world):
+    """GetSessionToken under the key's own name, for twelve hours or as long as asked; who asks is told by name."""
+    sts = world.client("sts", parameter_validation=False)
+    world.principal = KEY
+    told = sts.get_caller_identity()
+    assert (told["Arn"], told["UserId"]) == (KEY.arn, "AIDATORPORKEY000000:ci")
+    given = sts.get_session_token()["Credentials"]
+    assert (given["AccessKeyId"], given["SessionToken"]) == ("ASIATORPORCI", f"token of {KEY.arn}")
+    later = sts.get_session_token(DurationSeconds=900)["Credentials"]["Expiration"]
+    assert (given["Expiration"] - later).total_seconds() == 43_200 - 900
+    assert refused(sts.get_session_token, DurationSeconds=1)[1] == "ValidationError"
+
+
+def test_a_role_can_be_assumed_by_who_may(world):
+    """The session has the role's name; a role that is not there, not allowed or narrowed is refused."""
+    iam, sts = world.client("iam"), world.client("sts", parameter_validation=False)
+    for name in ("r", "other"):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}", MaxSessionDuration=7200)
+    world.principal = KEY
+    asked = {"RoleArn": "arn:aws:iam::000000000000:role/r", "RoleSessionName": "night"}
+    answer = sts.assume_role(**asked)
+    arn = "arn:aws:sts::000000000000:assumed-role/r/night"
+    assert answer["AssumedRoleUser"]["Arn"] == arn
+    assert answer["Credentials"]["SecretAccessKey"] == f"secret of {arn}"
+    assert refused(sts.assume_role, **asked, DurationSeconds=7201)[:2] == (400, "ValidationError")
+    assert "torpor keys create" in refused(sts.assume_role, **asked, Policy="{}")[2]
+    other = {**asked, "RoleArn": "arn:aws:iam::000000000000:role/other"}
+    status, code, message = refused(sts.assume_role, **other)
+    assert (status, code) == (403, "AccessDenied")
+    assert "is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::000000000000:role/other" in message
+    world.principal = OWNER_KEY
+    assert refused(sts.assume_role, **{**asked, "RoleArn": asked["RoleArn"] + "-none"})[:2] == (403, "AccessDenied")
+    world.principal = Principal(Kind.FUNCTION, "arn:f", "f", ("sts:*",))
+    assert "session credentials" in refused(sts.get_session_token)[2]
+
+
+def test_nobody_creates_a_function_that_may_do_more(world, create):
+    """The tag of permissions is checked against who sets it."""
+    world.principal = Principal(Kind.KEY, "arn:ci", permissions=("lambda:*",))
+    client = world.client("lambda")
+    with pytest.raises(ClientError, match="do not hold themselves"):
+        create(client, "f", Tags={"torpor:permissions": "iam:CreateRole"})
+    create(client, "f", Tags={"torpor:permissions": "lambda:InvokeFunction"})
 
 
 def test_identity_of_the_owner_and_of_a_function(world):

@@ -1,19 +1,29 @@
 """Real clients: boto3 with its own signing, presigned links, botocore's credentials from a door."""
 
 import asyncio
+import re
 import socket
+import time
+from urllib.parse import urlsplit
 
 import boto3
 import httpx
 import pytest
+import time_machine
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
-from botocore.credentials import ContainerProvider, Credentials
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from torpor.core.identity import Kind, Principal
-from torpor.gateway.door import CREDENTIALS, Doors, Pass
+from torpor.core.arn import Home
+from torpor.core.errors import FunctionNotFound
+from torpor.core.function import FunctionConfig
+from torpor.core.identity import Kind
+from torpor.functions.sessions import Sessions
+from torpor.gateway.auth import Closed, Keys
+from torpor.gateway.door import CREDENTIALS, Doors
+from torpor.store.sealing import Sealer
 
 CONFIG = Config(retries={"total_max_attempts": 1}, read_timeout=10, connect_timeout=5)
 
@@ -98,48 +108,89 @@ async def test_a_signed_request_to_a_function(server, credentials):
     assert answer.json()["rawPath"] == "/a%20b"
 
 
-FUNCTION = Principal(Kind.FUNCTION, "arn:aws:sts::000000000000:assumed-role/hello/hello", "hello")
+HELLO = FunctionConfig(name="hello", handler="app.handler", permissions=("lambda:*",))
+
+
+class Functions:
+    """The configurations of the functions there are."""
+
+    def __init__(self):
+        self.configs = {"hello": HELLO}
+
+    def __call__(self, name, _version):
+        if name not in self.configs:
+            raise FunctionNotFound(name)
+        return self.configs[name]
 
 
 @pytest.fixture
-async def door(backend):
+def functions():
+    return Functions()
+
+
+@pytest.fixture
+async def door(backend, functions):
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
-    issued = Pass(authorization="the token of this door")
-    door = await Doors(backend, backend.service_of).open(FUNCTION, [listener], issued)
-    yield door, listener, issued
+    sessions = Sessions(Sealer(b"k" * 32), {}, functions, Home())
+    doors = Doors(backend, backend.service_of, Closed(Keys(session=sessions.find)), sessions)
+    door = await doors.open(HELLO, "$LATEST", [listener])
+    yield door, listener, sessions
     await door.close()
 
 
 @pytest.mark.slow
-async def test_botocore_finds_its_credentials_at_the_door(door, backend):
-    """With the two variables of a container, botocore fetches credentials and signs; the door knows who it is."""
-    _, listener, issued = door
+async def test_botocore_renews_its_credentials_at_the_door(door, backend, functions, monkeypatch):
+    """With the two variables of a container, a client asks for credentials by itself, asks again when the clock jumps
+    beyond their hour, and is refused once its function has lost a permission or is gone.
+    """
+    _, listener, _ = door
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    environ = {
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI": url + CREDENTIALS,
-        "AWS_CONTAINER_AUTHORIZATION_TOKEN": issued.authorization,
-    }
-    found = await asyncio.to_thread(ContainerProvider(environ).load)
-    frozen = await asyncio.to_thread(found.get_frozen_credentials)
-    assert frozen.access_key == issued.access_key_id
-    assert not await asyncio.to_thread(found.refresh_needed)
-    caller = boto3.client(
-        "lambda", endpoint_url=url, region_name="us-east-1", config=CONFIG, aws_access_key_id=frozen.access_key,
-        aws_secret_access_key=frozen.secret_key, aws_session_token=frozen.token,
-    )  # fmt: skip
-    await asyncio.to_thread(lambda: caller.invoke(FunctionName="other", Payload=b"{}"))
-    assert backend.requests[0].principal == FUNCTION
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url + CREDENTIALS)
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "any")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/dev/null")
+    caller = await asyncio.to_thread(
+        lambda: boto3.Session().client("lambda", endpoint_url=url, region_name="us-east-1", config=CONFIG)
+    )
+
+    async def call():
+        await asyncio.to_thread(lambda: caller.invoke(FunctionName="other", Payload=b"{}"))
+        request = backend.requests[-1]
+        (key_id,) = re.findall(r"Credential=(\w+)/", request.header("authorization"))
+        return key_id, request.principal.permissions
+
+    now = time.time()
+    first = await call()
+    assert first[1] == ("lambda:*",)
+    assert await call() == first
+    with time_machine.travel(now + 3 * 3600, tick=True):
+        renewed = await call()
+        assert renewed[0] != first[0]
+        functions.configs["hello"] = HELLO.evolve(permissions=())
+        assert await call() == (renewed[0], ())
+        functions.configs.clear()
+        with pytest.raises(ClientError) as caught:
+            await call()
+    assert caught.value.response["Error"]["Code"] == "UnrecognizedClientException"
+    caller.close()
 
 
 async def test_a_closed_door_holds_nothing(door, backend, until):
     """Listener and connections are closed, and what was asked is dropped, though the client still waits."""
-    opened, listener, _ = door
+    opened, listener, sessions = door
     backend.hold = asyncio.Event()
     port = listener.getsockname()[1]
+    given = sessions.of_function(HELLO, "$LATEST", 60)
+    request = AWSRequest("POST", "http://x/2015-03-31/functions/a/invocations", data=b"")
+    SigV4Auth(Credentials(given.access_key_id, given.secret, given.token), "lambda", "us-east-1").add_auth(request)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"POST /2015-03-31/functions/a/invocations HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+    lines = [f"{name}: {value}" for name, value in request.headers.items()]
+    head = "\r\n".join([f"POST {urlsplit(request.url).path} HTTP/1.1", "Host: x", "Content-Length: 0", *lines, "", ""])
+    writer.write(head.encode())
     await until(lambda: backend.requests)
     assert opened.connections == 1
     await opened.close()

@@ -8,6 +8,7 @@ import pytest
 from torpor.core.http import HttpResponse
 from torpor.core.identity import Kind, Principal
 from torpor.core.invocation import Invocation
+from torpor.gateway.auth import Certain
 from torpor.gateway.door import Doors
 from torpor.runtime.node import Node, NodeOptions
 from torpor.testing.logs import MemoryLog
@@ -35,15 +36,25 @@ class Front:
         return HttpResponse(status=200, headers=(("content-type", "text/plain"),), body=b"hello")
 
 
+class Known:
+    """Knows every request for the function's own."""
+
+    def begin(self, _request):
+        return Certain(Principal(Kind.FUNCTION, "arn", "function", ()))
+
+    def holds_token(self, _request):
+        return False
+
+
 async def test_a_connection_to_the_door_outlives_the_frost(sandboxes, tmp_path):
     """A client inside finds its kept-alive connection usable after its instance was frozen, and nothing reconnects."""
     if not sandboxes.can_freeze:
         pytest.skip("no version 2 control group can be written here")
     tmp_path.chmod(0o755)
-    doors = Doors(Front(), lambda _request: "lambda")
+    doors = Doors(Front(), lambda _request: "lambda", Known(), None)
 
     async def open_door(revision, _instance_id, listeners):
-        return await doors.open(Principal(Kind.FUNCTION, "arn", revision.name, ()), listeners)
+        return await doors.open(revision.config, revision.version, listeners)
 
     node = Node(sandboxes, options=NodeOptions(), open_door=open_door, log_sink=MemoryLog())
     try:

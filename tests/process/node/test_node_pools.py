@@ -10,9 +10,7 @@ from torpor.core.invocation import Depth
 
 pytestmark = pytest.mark.slow
 
-SLEEP = (
-    "import time, os\ndef handler(event, context):\n    time.sleep(event)\n    return os.environ['AWS_SESSION_TOKEN']\n"
-)
+SLEEP = "import time, os\ndef handler(event, context):\n    time.sleep(event)\n    return os.environ['AWS_LAMBDA_LOG_STREAM_NAME']\n"
 
 
 async def test_concurrent_calls_get_an_instance_each_and_no_more(bench):

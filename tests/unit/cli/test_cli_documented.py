@@ -28,7 +28,8 @@ def test_every_option_is_documented(name):
     """Each command has a section that names each of its own options, and no option that it has not."""
     options = {
         spelled
-        for parameter in COMMANDS[name].params
+        for command in (COMMANDS[name], *getattr(COMMANDS[name], "commands", {}).values())
+        for parameter in command.params
         if parameter.param_type_name == "option"
         for spelled in (*parameter.opts, *parameter.secondary_opts)
     }

@@ -7,7 +7,8 @@ import base64
 import errno
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,12 +16,14 @@ import pytest
 from torpor.core.arn import Home
 from torpor.core.errors import Conflict, FunctionNotFound, InvalidValue, ResourceNotFound
 from torpor.core.function import Bundle, Environment, Function, FunctionConfig, FunctionUrl, State, UpdateStatus
+from torpor.core.identity import Kind, Principal
 from torpor.gateway.code_links import CodeLinks
 from torpor.gateway.management import Management
 from torpor.gateway.uploads import Uploads
 from torpor.gateway.use_cases import Instances, ServerFacts, UseCases
 from torpor.store.log_files import LogLine
 
+OWNER = Principal(Kind.OWNER)
 ENVIRONMENT = Environment("e" * 64, "/env/bin/python", "/env/lib", ("/env",))
 
 
@@ -141,6 +144,35 @@ class FakeWorld:
 
 
 @dataclass
+class FakeKey:
+    id: str
+    name: str
+    permissions: tuple
+    created: datetime = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
+
+
+class FakeKeys:
+    """Keys by name, all with one secret."""
+
+    def __init__(self):
+        self.keys = {}
+
+    async def create(self, name, permissions):
+        if name in self.keys:
+            raise Conflict(name)
+        self.keys[name] = FakeKey(f"ID-{name}", name, tuple(permissions))
+        return self.keys[name], "s3cret"
+
+    def list(self):
+        return list(self.keys.values())
+
+    async def remove(self, name):
+        if name not in self.keys:
+            raise ResourceNotFound(name)
+        return self.keys.pop(name)
+
+
+@dataclass
 class Plain:
     value: dict
 
@@ -163,7 +195,7 @@ def interface(world, tmp_path, links):
     archive = tmp_path / "code.zip"
     archive.write_bytes(b"PK the code")
     use_cases = UseCases(
-        catalog=world, deployer=world, urls=world, concurrency=FakeConcurrency(), accounting=world, collector=world, logs=world,
+        catalog=world, deployer=world, urls=world, concurrency=FakeConcurrency(), accounting=world, collector=world, logs=world, keys=FakeKeys(),
         instances=lambda name: Instances(1, 2) if name in (None, "hello") else Instances(),
         archive=lambda bundle: archive if bundle.digest == "ab" * 32 else tmp_path / "gone.zip",
     )  # fmt: skip
@@ -179,8 +211,9 @@ def interface(world, tmp_path, links):
 def ask(interface, request_, call):
     app = interface.app()
 
-    def ask(method, path, **more):
-        return call(app, request_(method, path, **more))
+    def ask(method, path, *, principal=OWNER, **more):
+        request = request_(method, path, **more)
+        return call(app, request, extra={"torpor.request": replace(request, principal=principal)})
 
     return ask
 
@@ -196,6 +229,31 @@ async def test_status_tells_where_and_what(ask):
         "version": "9.9", "url": "http://localhost:7070", "data": "/data", "auth": "on", "region": "us-east-1",
         "account": "0" * 12, "pid": 7, "functions": 1, "instances": 3,
     }  # fmt: skip
+
+
+async def test_a_key_s_secret_is_told_once(ask):
+    """Made, listed and removed; only the first answer holds the secret, and nobody keeps it."""
+    body = json.dumps({"name": "ci", "permissions": ["lambda:*"]}).encode()
+    shown = {
+        "name": "ci", "access_key_id": "ID-ci", "permissions": ["lambda:*"], "created": "2026-01-02T03:04:05+00:00",
+    }  # fmt: skip
+    reply = await ask("POST", "/_torpor/keys", body=body)
+    assert (reply.status, reply.header("cache-control")) == (201, "no-store")
+    assert reply.json == shown | {"secret_access_key": "s3cret", "token": "ID-ci:s3cret"}
+    assert (await ask("POST", "/_torpor/keys", body=body)).status == 409
+    assert (await ask("GET", "/_torpor/keys")).json == {"keys": [shown]}
+    assert (await ask("DELETE", "/_torpor/keys/ci")).json == shown
+    assert (await ask("DELETE", "/_torpor/keys/ci")).status == 404
+    assert (await ask("POST", "/_torpor/keys", body=b'{"name": 1}')).status == 400
+
+
+async def test_nobody_gives_a_function_what_they_do_not_hold(ask, world):
+    """A key that may deploy cannot thereby do everything."""
+    ci = Principal(Kind.KEY, "arn:ci", permissions=("lambda:*/new",))
+    headers = [config_header(handler="a.b", runtime="python3.11", permissions=["lambda:*"])]
+    reply = await ask("PUT", "/_torpor/functions/new", principal=ci, headers=headers, body=b"zip")
+    assert (reply.status, reply.json["error"]["code"]) == (403, "AccessDeniedException")
+    assert "new" not in world.functions
 
 
 async def test_a_function_is_described_without_its_secrets(ask, world):
@@ -299,7 +357,10 @@ async def test_an_archive_beyond_the_limit_is_refused(ask, call, request_, inter
     header = config_header(handler="a.b")
     assert (await ask("PUT", "/_torpor/functions/new", headers=[header], body=b"x" * 1001)).status == 413
     reply = await call(
-        interface.app(), request_("PUT", "/_torpor/functions/new", headers=[header]), chunks=[b"x" * 600] * 2
+        interface.app(),
+        request_("PUT", "/_torpor/functions/new", headers=[header]),
+        chunks=[b"x" * 600] * 2,
+        extra={"torpor.request": request_(principal=OWNER)},
     )
     assert (reply.status, reply.json["error"]["code"]) == (413, "RequestTooLargeException")
     assert not list(interface._uploads._spool.iterdir())

@@ -53,6 +53,7 @@ class FunctionOperations:
         # What names the kind of package comes first: without it, Runtime and Handler would be asked for.
         refuse_unsupported({"PackageType": params.get("PackageType"), **params["Code"]})
         config = self.configurations.new(params)
+        call.principal.check_may_grant(config.permissions)
         function = await self.deployer.create(config, self._archive(call, params["Code"]))
         return function_configuration(function, self.home)
 
