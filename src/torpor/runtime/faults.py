@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -23,6 +24,19 @@ class Failure:
         """Lambda's error object, which has no requestId or stackTrace when the handler did not fail by itself."""
         message = f"RequestId: {request_id} Error: {self.text}" if self.prefixed else self.text
         return msgspec.json.encode({"errorType": self.kind, "errorMessage": message})
+
+
+class InitFailed(Exception):
+    """The handler could not be loaded; `payload` makes the error object for the request that has to hear of it."""
+
+    def __init__(self, result: Result, payload: Callable[[str], bytes]) -> None:
+        super().__init__(result)
+        self.result = result
+        self.payload = payload
+
+    @classmethod
+    def by(cls, failure: Failure) -> InitFailed:
+        return cls(failure.result, failure.payload)
 
 
 def timed_out(timeout_s: float) -> Failure:

@@ -8,7 +8,6 @@ sandbox to be gone, answer what was open, release, report.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import signal
 import time
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from torpor.policy.billing import billed_ms
 from torpor.runtime import faults, journal
 from torpor.runtime.attachment import Attachment
 from torpor.runtime.control import Control
-from torpor.runtime.faults import Failure
+from torpor.runtime.faults import Failure, InitFailed
 from torpor.runtime.job import Job
 from torpor.runtime.journal import Journal, LogSink
 from torpor.runtime.meter import Meter
@@ -33,6 +32,7 @@ from torpor.runtime.ports import DoorOpener
 from torpor.runtime.spec import Exit, Launcher
 from torpor.runtime.starts import Start
 from torpor.runtime.states import InstanceState, advance
+from torpor.runtime.watch import Watch
 from torpor.runtime.world import World
 from torpor.wire.frames import Frame, Kind, ProtocolViolation
 from torpor.wire.messages import Call, Ready, pack_call, unpack_ready
@@ -57,26 +57,15 @@ class Surroundings:
 class Owner(Protocol):
     """Who holds an instance, and is told what becomes of it."""
 
-    def on_outcome(self, instance: Instance, job: Job, outcome: Outcome) -> None: ...
+    def on_finished(self, job: Job) -> None: ...
+
+    def on_outcome(self, job: Job, outcome: Outcome) -> None: ...
 
     def on_slot_free(self, instance: Instance) -> None: ...
 
     def on_ending(self, instance: Instance) -> None: ...
 
     def on_ended(self, instance: Instance) -> None: ...
-
-
-class InitFailed(Exception):
-    """The handler could not be loaded; `payload` makes the error object for the request that has to hear of it."""
-
-    def __init__(self, result: Result, payload: Callable[[str], bytes]) -> None:
-        super().__init__(result)
-        self.result = result
-        self.payload = payload
-
-    @classmethod
-    def by(cls, failure: Failure) -> InitFailed:
-        return cls(failure.result, failure.payload)
 
 
 class Instance:
@@ -96,8 +85,12 @@ class Instance:
         self._loop = asyncio.get_running_loop()
         self._journal = Journal(shared.log_sink, revision.name, world.log_stream)
         self._arn = shared.home.function_arn(revision.name)
+        self._timeout_ms = int(revision.config.timeout_s * 1000)
         self._jobs: dict[int, Job] = {}
-        self._ids = itertools.count(1)
+        self._last_id = 0
+        self._clockwork = Watch(
+            self._jobs, revision.config.timeout_s, shared.clock, late=self._time_out, long=self._tell_start
+        )
         self._init_ms: float | None = None  # until the first invocation has borne it
         self._cause: Failure | None = None  # why it was killed, when the server did it
         self._hung_up = False
@@ -212,6 +205,7 @@ class Instance:
 
     def _leave(self) -> None:
         self.state = advance(self.state, InstanceState.ENDED)
+        self._clockwork.close()
         if not self._ended.done():
             self._ended.set_result(None)
         self._owner.on_ended(self)
@@ -222,23 +216,15 @@ class Instance:
         """Hand one invocation to the guest; its outcome goes to the owner. There must be a free slot."""
         if self.state is not InstanceState.BUSY:
             self.state = advance(self.state, InstanceState.BUSY)
-        request = next(self._ids)
-        self._jobs[request] = job
+        self._last_id += 1
+        self._jobs[self._last_id] = job
         self._begin(job)
-        timeout_s = self.revision.config.timeout_s
-        job.timer = self._loop.call_later(timeout_s, self._time_out, request)
+        self._clockwork.began()
         invocation = job.invocation
-        qualifier = f":{invocation.qualifier}" if invocation.qualifier else ""
-        head = pack_call(
-            Call(
-                invocation.request_id,
-                self._arn + qualifier,
-                int(timeout_s * 1000),
-                invocation.trace_id,
-                invocation.client_context or "",
-            )
-        )
-        self._attachment.control.send(Kind.INVOKE, request, head, invocation.payload)
+        arn = f"{self._arn}:{invocation.qualifier}" if invocation.qualifier else self._arn
+        context = invocation.client_context or ""
+        head = pack_call(Call(invocation.request_id, arn, self._timeout_ms, invocation.trace_id, context))
+        self._attachment.control.send(Kind.INVOKE, self._last_id, head, invocation.payload)
         if self.frozen:
             self._thaw()  # last, so that it wakes once, to its work
 
@@ -259,37 +245,44 @@ class Instance:
         if self._init_ms is None:
             self._init_ms = (self._shared.clock() - self._began) * 1000
         self._begin(job)
-        self._conclude(job, failed.payload(job.request_id), failed.result)
+        self._conclude(job, failed.payload(job.request_id), self._usage(job, failed.result, None))
 
     def _begin(self, job: Job) -> None:
-        job.stop_waiting()
         if self._init_ms is not None:
             job.depth, job.init_ms, self._init_ms = self.origin.depth, self._init_ms, None
-        self._journal.write(journal.start(job.request_id, self.revision.version), job.request_id, job.tail)
-        job.began = self._shared.clock()
+        job.began, job.start_ms = self._shared.clock(), int(time.time() * 1000)
+        if job.tail is not None:
+            self._tell_start(job)
+
+    def _tell_start(self, job: Job) -> None:
+        """Write its START line, unless that was done."""
+        if job.start_ms:
+            line = journal.start(job.request_id, self.revision.version).encode()
+            self._journal.write(line, job.request_id, job.tail, at_ms=job.start_ms)
+            job.start_ms = 0
 
     def _finish(self, request: int, payload: bytes, result: Result) -> None:
-        job = self._jobs[request]
-        if job.timer is not None:
-            job.timer.cancel()
         outcome_at = self._shared.clock()
         self._attachment.output.drain(finish=len(self._jobs) == 1)
-        del self._jobs[request]
-        self._conclude(job, payload, result, outcome_at)
-        if self.state is InstanceState.BUSY:
+        job = self._jobs.pop(request)
+        usage = self._usage(job, result, outcome_at)
+        self._owner.on_finished(job)
+        if self.state is InstanceState.BUSY:  # first the next one's work, then this one's answer
             if not self._jobs:
                 self.state = advance(self.state, InstanceState.IDLE)
                 self.idle_since = outcome_at
             self._owner.on_slot_free(self)
+        self._conclude(job, payload, usage)
 
-    def _conclude(self, job: Job, payload: bytes, result: Result, at: float | None = None) -> None:
+    def _usage(self, job: Job, result: Result, at: float | None) -> Usage:
+        """What it cost. `at` is None for one that never began."""
         config = self.revision.config
         duration = 0.0 if at is None else max(0.0, at - job.began) * 1000
         if result is Result.TIMEOUT and at is not None:
             duration = config.timeout_s * 1000.0  # to the millisecond: the loop's timers are a little early or late
-        reading = self._meter.read()
+        reading = self._meter.read(duration, job.began if at is None else at)
         self.max_memory_mb = max(self.max_memory_mb, reading.max_memory_mb)
-        usage = Usage(
+        return Usage(
             function=config.name,
             version=self.revision.version,
             request_id=job.request_id,
@@ -303,21 +296,23 @@ class Instance:
             cpu_ms=reading.cpu_ms,
             result=result,
         )
-        self._journal.write(journal.end(job.request_id), job.request_id, job.tail)
-        self._journal.write(journal.report(usage), job.request_id, job.tail)
+
+    def _conclude(self, job: Job, payload: bytes, usage: Usage) -> None:
+        self._journal.conclude(usage, job.start_ms, job.tail)
         outcome = Outcome(
             payload=payload,
             usage=usage,
             executed_version=self.revision.version,
-            function_error=None if result is Result.OK else "Unhandled",
+            function_error=None if usage.result is Result.OK else "Unhandled",
             log_tail=job.tail.bytes() if job.tail else b"",
         )
-        self._owner.on_outcome(self, job, outcome)
+        self._owner.on_outcome(job, outcome)
 
     def _time_out(self, request: int) -> None:
         job = self._jobs[request]
         failure = faults.timed_out(self.revision.config.timeout_s)
         self.end(faults.killed())
+        self._tell_start(job)
         self._journal.write(journal.timed_out(job.request_id, failure.text), job.request_id, job.tail)
         self._finish(request, failure.payload(job.request_id), failure.result)
 
@@ -382,6 +377,7 @@ class Instance:
     def _on_line(self, line: bytes) -> None:
         if len(self._jobs) == 1:
             (job,) = self._jobs.values()
+            self._tell_start(job)
             self._journal.write(line, job.request_id, job.tail)
         else:
             self._journal.write(line)

@@ -2,72 +2,79 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
+from collections.abc import Callable
+from typing import Protocol
 
 from torpor.core.invocation import Depth, Invocation, Outcome
 from torpor.runtime.journal import Tail
 
+Done = Callable[[Outcome | Exception], None]
+
+
+class Queue(Protocol):
+    """Where it waits."""
+
+    def drop(self, job: Job) -> None: ...
+
 
 class Job:
-    """Mutable, and owned by one event loop; there is one future for waiting and running together.
-
-    `future` is cancelled when the caller leaves: a job that still waits is then dropped, one that runs goes on.
+    """Mutable, and owned by one event loop. `done` is called once, with the outcome or with why there is none, unless
+    the caller leaves first: then a job that still waits is dropped, and one that runs goes on.
     """
 
     __slots__ = (
+        "_done",
+        "_queue",
         "admitted",
         "began",
+        "deadline",
         "depth",
         "failed_starts",
-        "future",
         "init_ms",
         "invocation",
-        "patience",
         "running",
+        "settled",
         "since",
+        "start_ms",
         "tail",
-        "timer",
     )
 
-    def __init__(self, invocation: Invocation, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, invocation: Invocation, done: Done, queue: Queue, now: float) -> None:
         self.invocation = invocation
-        self.future: asyncio.Future[Outcome] = loop.create_future()
         self.admitted = time.time()
-        self.since = loop.time()
+        self.since = now  # on the loop's clock
         self.began = math.nan  # monotonic seconds
+        self.deadline = math.inf  # how long it may wait for an instance, on the loop's clock
         self.depth = Depth.WARM
         self.init_ms = 0.0
-        self.patience: asyncio.TimerHandle | None = None  # how long it may wait for an instance
-        self.timer: asyncio.TimerHandle | None = None  # how long its handler may run
+        self.start_ms = 0  # when it began, in Unix time, while its START line is still to be written
         self.running = False
+        self.settled = False  # its caller was told, or has left
         self.failed_starts = 0
         self.tail = Tail() if invocation.want_log else None
+        self._done = done
+        self._queue = queue
 
     @property
     def request_id(self) -> str:
         return self.invocation.request_id
 
-    @property
-    def answered(self) -> bool:
-        """Whether there is an outcome, taken or not."""
-        return self.future.done() and not self.future.cancelled() and self.future.exception() is None
-
-    def stop_waiting(self) -> None:
-        """It found an instance, or never will."""
-        if self.patience is not None:
-            self.patience.cancel()
-            self.patience = None
+    def leave(self) -> None:
+        """The caller does not want to know any more."""
+        self.settled = True
+        self._queue.drop(self)
 
     def resolve(self, outcome: Outcome) -> bool:
         """Hand the outcome over; False when nobody waits for it any more."""
-        if self.future.done():
+        if self.settled:
             return False
-        self.future.set_result(outcome)
+        self.settled = True
+        self._done(outcome)
         return True
 
     def reject(self, error: Exception) -> None:
-        self.stop_waiting()
-        if not self.future.done():
-            self.future.set_exception(error)
+        if not self.settled:
+            self.settled = True
+            self._done(error)

@@ -12,9 +12,14 @@ TAIL = 4096  # bytes of log returned with an invocation that asks for it
 
 
 class LogSink(Protocol):
-    """Where lines go. Must not block: it is called on the path of requests."""
+    """Where lines go. Must not block: it is called on the path of requests.
 
-    def write(self, function: str, stream: str, request_id: str, at_ms: int, line: bytes) -> None: ...
+    With `start_ms`, `line` is several lines, joined by line ends: the first was written then, the others at `at_ms`.
+    """
+
+    def write(
+        self, function: str, stream: str, request_id: str, at_ms: int, line: bytes, *, start_ms: int = 0
+    ) -> None: ...
 
 
 class Tail:
@@ -42,32 +47,46 @@ class Journal:
         self._function = function
         self._stream = stream
 
-    def write(self, line: bytes, request_id: str = "", tail: Tail | None = None) -> None:
-        self._sink.write(self._function, self._stream, request_id, int(time.time() * 1000), line)
+    def write(self, line: bytes, request_id: str = "", tail: Tail | None = None, at_ms: int = 0) -> None:
+        self._sink.write(self._function, self._stream, request_id, at_ms or int(time.time() * 1000), line)
         if tail is not None:
             tail.add(line)
+
+    def conclude(self, usage: Usage, start_ms: int, tail: Tail | None) -> None:
+        """END and REPORT, and before them START, if it is not written yet: `start_ms` is when it should have been.
+
+        One record for all of them: most invocations say nothing else.
+        """
+        now_ms = int(time.time() * 1000)
+        lines = f"{end(usage.request_id)}\n{report(usage)}"
+        if start_ms:
+            lines = f"{start(usage.request_id, usage.version)}\n{lines}"
+        text = lines.encode()
+        self._sink.write(self._function, self._stream, usage.request_id, now_ms, text, start_ms=start_ms or now_ms)
+        if tail is not None:
+            tail.add(text)
 
 
 def init_start(runtime: str) -> bytes:
     return f"INIT_START Runtime Version: {runtime}".encode()
 
 
-def start(request_id: str, version: str) -> bytes:
-    return f"START RequestId: {request_id} Version: {version}".encode()
+def start(request_id: str, version: str) -> str:
+    return f"START RequestId: {request_id} Version: {version}"
 
 
-def end(request_id: str) -> bytes:
-    return f"END RequestId: {request_id}".encode()
+def end(request_id: str) -> str:
+    return f"END RequestId: {request_id}"
 
 
-def report(usage: Usage) -> bytes:
+def report(usage: Usage) -> str:
     """The REPORT line; initialisation is named when this invocation bore it."""
     line = (
         f"REPORT RequestId: {usage.request_id}\tDuration: {usage.duration_ms:.2f} ms\t"
         f"Billed Duration: {usage.billed_ms} ms\tMemory Size: {usage.memory_mb} MB\t"
         f"Max Memory Used: {usage.max_memory_mb} MB"
     )
-    return (f"{line}\tInit Duration: {usage.init_ms:.2f} ms" if usage.init_ms else line).encode()
+    return f"{line}\tInit Duration: {usage.init_ms:.2f} ms" if usage.init_ms else line
 
 
 def timed_out(request_id: str, text: str) -> bytes:

@@ -45,8 +45,8 @@ class Sandboxed:
         self._birth = birth
         self._meter = meter
         self._group = group
-        self._alarm = alarm
         self._rang = False
+        self._listen = _poll_of(alarm)
         self._undo = undo
         self._closing: asyncio.Task[None] | None = None
         self._guard = asyncio.create_task(self._guard_memory(alarm))
@@ -77,7 +77,7 @@ class Sandboxed:
 
     def out_of_memory(self) -> bool:
         # Where the kernel rings, nothing has happened as long as it is silent: no file is read for every invocation.
-        if self._alarm is not None and not self._rang and not _readable(self._alarm):
+        if self._listen is not None and not self._rang and not self._listen.poll(0):
             return False
         return self._meter.out_of_memory()
 
@@ -137,7 +137,7 @@ class Sandboxed:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        self._alarm = None  # its descriptor goes with the rest
+        self._listen = None  # the alarm's descriptor goes with the rest
         self.kill()
         await self.wait()
         self._guard.cancel()
@@ -146,10 +146,12 @@ class Sandboxed:
         await self._undo.aclose()
 
 
-def _readable(fd: int) -> bool:
+def _poll_of(fd: int | None) -> select.poll | None:
+    if fd is None:
+        return None
     poll = select.poll()
     poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
+    return poll
 
 
 def exit_of(status: int, *, out_of_memory: bool) -> Exit:

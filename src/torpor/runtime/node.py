@@ -18,7 +18,7 @@ from torpor.policy import evict
 from torpor.policy.keep_alive import Patience
 from torpor.runtime.capacity import Capacity
 from torpor.runtime.instance import Surroundings
-from torpor.runtime.job import Job
+from torpor.runtime.job import Done, Job
 from torpor.runtime.journal import LogSink
 from torpor.runtime.pool import Host, Pool, PoolOptions, PoolStatistics
 from torpor.runtime.ports import DoorOpener
@@ -110,18 +110,37 @@ class Node:
         Raises Throttled when there is no room, StartFailed and NotSupported when no instance could be started.
         Cancelled before it began, it is dropped; later, it runs to its end and its outcome goes to `abandoned`.
         """
+        answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def done(what: Outcome | Exception) -> None:
+            if isinstance(what, Exception):
+                if not answered.done():
+                    answered.set_exception(what)
+            elif answered.done():
+                self._host.abandoned(what)
+            else:
+                answered.set_result(what)
+
+        job = self.begin(revision, invocation, done)
+        try:
+            return await answered
+        except asyncio.CancelledError:
+            if not answered.cancelled() and answered.done() and answered.exception() is None:
+                self._host.abandoned(answered.result())  # answered in the very moment in which its caller left
+            job.leave()
+            raise
+
+    def begin(self, revision: Revision, invocation: Invocation, done: Done) -> Job:
+        """As `invoke`, without a task that waits: `done` gets the outcome, or the exception, some time after this.
+
+        Raises what is known at once. `leave` on the job is what cancelling is for `invoke`.
+        """
         if self._closing:
             raise StartFailed("torpor is shutting down and takes no more work.")
         pool = self._pools.get(revision.key) or self._open_pool(revision)
-        job = Job(invocation, asyncio.get_running_loop())
+        job = Job(invocation, done, pool, pool.now())
         pool.submit(job)
-        try:
-            return await job.future
-        except asyncio.CancelledError:
-            if job.answered:  # in the very moment in which its caller left
-                self._host.abandoned(job.future.result())
-            pool.drop(job)
-            raise
+        return job
 
     async def retire(self, revision_key: str) -> None:
         """Take no new work for this revision; what is running finishes, and then its instances end."""

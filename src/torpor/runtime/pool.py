@@ -6,9 +6,9 @@ What to do is decided in `policy`; this performs it. A warm invocation passes th
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -22,9 +22,12 @@ from torpor.policy.rate import Rate, smooth
 from torpor.policy.reserve import BEYOND_LIMIT
 from torpor.policy.scale import Load, Room
 from torpor.runtime import faults
+from torpor.runtime.brake import Brake
 from torpor.runtime.capacity import Capacity
-from torpor.runtime.instance import InitFailed, Instance, Surroundings
+from torpor.runtime.faults import InitFailed
+from torpor.runtime.instance import Instance, Surroundings
 from torpor.runtime.job import Job
+from torpor.runtime.line import Line
 from torpor.runtime.resting import Resting
 from torpor.runtime.starts import Starts
 from torpor.runtime.states import InstanceState
@@ -83,7 +86,14 @@ class Pool:
         self._capacity = host.capacity
         self._options = options
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Job] = deque()
+        self._share = self._capacity.join(self, revision.name)
+        self._waiting = Line(
+            options.queue_wait_s,
+            count=partial(self._capacity.queue, self._share),
+            worth=self._worth_waiting,
+            refuse=self._refuse,
+            tick=self._look_at_held,
+        )
         self._free: list[Instance] = []
         self._instances: set[Instance] = set()  # every one that is not yet ended, those starting and ending included
         self._starts: set[asyncio.Task[None]] = set()
@@ -91,9 +101,9 @@ class Pool:
         self._observed_mb = 0
         self._start_ms: float | None = None
         self._rate = Rate()
+        self._brake = Brake(revision.config.max_concurrency)
         self._stopped = False
         self.modules: tuple[str, ...] = ()
-        self._share = self._capacity.join(self, revision.name)
 
     # ── what the node asks ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -102,22 +112,18 @@ class Pool:
         if refusal := self._capacity.refusal(self._share):
             self._host.changed(self)
             raise Throttled(reason=refusal)
-        if self._free and not self._waiting and self._capacity.can_run(self._share):
+        if self._free and not self._waiting and self._spare(1) and self._capacity.can_run(self._share):
             self._run(self._free[-1], job)
             return
         if not scale.admits(len(self._waiting), self._options.queue_limit):
             self._host.changed(self)
             raise Throttled(reason=BEYOND_LIMIT)
         self._waiting.append(job)
-        self._capacity.queue(self._share, 1)
-        job.patience = self._loop.call_later(self._options.queue_wait_s, self._lose_patience, job)
         self.pump()
 
     def drop(self, job: Job) -> None:
         """Its caller left: forget it, unless it has begun."""
-        job.stop_waiting()
-        if not job.running and job in self._waiting:
-            self._forget(job)
+        if not job.running and self._waiting.remove(job):
             self._host.changed(self)
 
     def retire(self) -> None:
@@ -127,19 +133,25 @@ class Pool:
 
     def leave(self) -> None:
         """It is empty, and nobody will ask it for anything any more."""
+        self._waiting.close()
         self._resting.close()
         self._capacity.forget(self, self._share)
 
     def stop(self, error: Exception) -> list[asyncio.Future[None]]:
         """End everything now; returns what to wait for."""
         while self._waiting:
-            self._first_waiting().reject(error)
+            self._waiting.take().reject(error)
+        self._waiting.close()
         self._stopped = True
         for task in self._starts:
             task.cancel()
         for instance in list(self._instances):
             instance.end(faults.stopped())
         return [*self._starts, *(asyncio.ensure_future(one.wait_ended()) for one in self._instances)]
+
+    def now(self) -> float:
+        """The loop's clock."""
+        return self._loop.time()
 
     @property
     def waiting(self) -> int:
@@ -199,6 +211,10 @@ class Pool:
         """Give waiting jobs to free instances, and start what the policy asks for. Whether anything came of it."""
         progress = self._serve()
         if not self._waiting:
+            self._brake.release()
+            return progress
+        if not self._spare(1):
+            self._waiting.hold()
             return progress
         count = self._wanted_starts()
         for _ in range(count):
@@ -209,21 +225,29 @@ class Pool:
 
     def _serve(self) -> bool:
         served = False
-        while self._waiting and self._free and self._capacity.can_run(self._share):
-            job = self._first_waiting()
-            if not job.future.done():
-                self._run(self._free[-1], job)
-                served = True
+        while self._waiting and self._free and self._spare(1) and self._capacity.can_run(self._share):
+            self._run(self._free[-1], self._waiting.take())
+            served = True
         return served
+
+    def _spare(self, waiting: int) -> int:
+        """How many of them need not wait for one that is under way."""
+        return self._brake.spare(self._share.running + len(self._starts), waiting)
+
+    def _look_at_held(self, waited_s: float) -> None:
+        """A tick has passed, and somebody still waits."""
+        self._brake.tick(waited_s)
+        self.pump()
 
     def _wanted_starts(self) -> int:
         load, claim, now = self._load(), self._claim_mb, self._loop.time()
         if scale.starts(load, Room(concurrency=1), claim) and self._capacity.can_run(self._share):
             shortage = self._capacity.shortage_mb(self, claim, now)
             if shortage:
-                press = self._capacity.press(self, claim, now - self._waiting[0].since, now)
+                press = self._capacity.press(self, claim, now - self._waiting.first.since, now)
                 self._host.make_room(self.revision.environment.digest, shortage, press)
-        return scale.starts(load, self._capacity.room(self, self._share, now), claim)
+        wanted = scale.starts(load, self._capacity.room(self, self._share, now), claim)
+        return min(wanted, self._spare(wanted))
 
     def _load(self) -> Load:
         return Load(
@@ -239,7 +263,7 @@ class Pool:
         job.running = True
         instance.run(job)
         if instance.free_slots == 0:
-            self._free.remove(instance)
+            self._free.pop()  # it is the last
 
     def _begin_start(self) -> None:
         self._share.starting += 1
@@ -309,25 +333,12 @@ class Pool:
         _log.warning("instance.start_failed", action="instance.start_failed", error=str(error))
         job.failed_starts += 1
         if isinstance(error, StartFailed) and not isinstance(error, NotSupported) and job.failed_starts < _ATTEMPTS:
-            self._waiting.appendleft(job)
-            self._capacity.queue(self._share, 1)
+            self._waiting.put_back(job)
         else:
             job.reject(error if isinstance(error, TorporError) else StartFailed(str(error)))
 
     def _next_waiting(self) -> Job | None:
-        while self._waiting:
-            job = self._first_waiting()
-            if not job.future.done():
-                return job
-        return None
-
-    def _first_waiting(self) -> Job:
-        self._capacity.queue(self._share, -1)
-        return self._waiting.popleft()
-
-    def _forget(self, job: Job) -> None:
-        self._waiting.remove(job)
-        self._capacity.queue(self._share, -1)
+        return self._waiting.take() if self._waiting else None
 
     def _observe(self, instance: Instance) -> None:
         self._observed_mb = max(self._observed_mb, instance.max_memory_mb)
@@ -343,22 +354,24 @@ class Pool:
         self.pump()
         self._host.changed(self)
 
-    def _lose_patience(self, job: Job) -> None:
-        position = self._waiting.index(job)
-        if scale.worth_waiting(position, self._load()):
-            job.patience = self._loop.call_later(self._options.queue_wait_s, self._lose_patience, job)
-            return
-        self._forget(job)
+    def _worth_waiting(self, position: int) -> bool:
+        return scale.worth_waiting(position, self._load())
+
+    def _refuse(self, job: Job) -> None:
         job.reject(Throttled(reason=BEYOND_LIMIT))
         self._host.changed(self)
 
     # ── what instances tell ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def on_outcome(self, instance: Instance, job: Job, outcome: Outcome) -> None:
+    def on_finished(self, job: Job) -> None:
+        self._brake.finished()
         if job.running:
             job.running = False
             self._capacity.finish(self._share)
-        self._observe(instance)
+
+    def on_outcome(self, job: Job, outcome: Outcome) -> None:
+        self._brake.seen(outcome.usage, self._share.running)
+        self._observed_mb = max(self._observed_mb, outcome.usage.max_memory_mb)
         if not job.resolve(outcome):
             self._host.abandoned(outcome)
 

@@ -14,13 +14,18 @@ from torpor.core.arn import is_function_name
 from torpor.core.errors import InvalidValue
 
 
-class LogLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line that a function wrote, or one about an invocation. `at_ms` is Unix time; `line` has no line end."""
+class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line that a function wrote, or one about an invocation. `at_ms` is Unix time; `line` has no line end.
+
+    As it is stored it may stand for several, joined by line ends: the first was written at `start_ms`, the others at
+    `at_ms`. `spelt_out` gives each by itself.
+    """
 
     at_ms: int
     stream: str
     request_id: str
     line: str
+    start_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,17 @@ def decode_line(raw: bytes) -> LogLine | None:
         return _decoder.decode(raw)
     except msgspec.MsgspecError:
         return None
+
+
+def spelt_out(line: LogLine) -> list[LogLine]:
+    """The lines that a stored one stands for."""
+    if not line.start_ms:
+        return [line]
+    times = [line.start_ms]
+    return [
+        LogLine(at_ms=times.pop() if times else line.at_ms, stream=line.stream, request_id=line.request_id, line=text)
+        for text in line.line.split("\n")
+    ]
 
 
 class LogFiles:

@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
 from torpor.core.errors import PlatformFault
-from torpor.store.log_files import LogFiles, LogLine, Position, decode_line, encode_line, folder_name
+from torpor.store.log_files import LogFiles, LogLine, Position, decode_line, encode_line, folder_name, spelt_out
 
 _log = structlog.get_logger(__name__)
 _MIB = 1024 * 1024
@@ -37,7 +38,7 @@ class LogOptions:
     segments: int = 8
     line_bytes: int = 256 * 1024  # longer lines are cut into pieces
     queue_bytes: int = 32 * _MIB
-    group_s: float = 0.05
+    group_s: float = 0.1
     patience_s: float = 5.0  # how long who reads or deletes waits for a disk that does not answer
 
 
@@ -45,13 +46,13 @@ class LogUnavailable(PlatformFault):
     """The logs cannot be written."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
+class _Written(NamedTuple):
     function: str
     stream: str
     request_id: str
     at_ms: int
     line: bytes
+    start_ms: int
 
 
 @dataclass(slots=True)
@@ -120,15 +121,15 @@ class LogStore:
         self._thread = threading.Thread(target=self._run, name="torpor-logs", daemon=True)
         self._thread.start()
 
-    def write(self, function: str, stream: str, request_id: str, at_ms: int, line: bytes) -> None:
-        """Take one line (without its line end) of a function's output."""
+    def write(self, function: str, stream: str, request_id: str, at_ms: int, line: bytes, *, start_ms: int = 0) -> None:
+        """Take one line (without its line end) of a function's output; with `start_ms` several, see LogLine."""
         size = len(line) + _LINE_OVERHEAD
         with self._lock:
             if self._queued_bytes + size > self._options.queue_bytes:
                 self._miss(function, at_ms, 1)
                 return
             self._queued_bytes += size
-            self._queue.append(_Written(function, stream, request_id, at_ms, line))
+            self._queue.append(_Written(function, stream, request_id, at_ms, line, start_ms))
         if not self._wake.is_set():
             self._wake.set()
 
@@ -284,10 +285,12 @@ class LogStore:
         self._store(groups)
 
     def _encoded(self, item: _Written) -> Iterator[bytes]:
-        step = self._options.line_bytes
+        step = len(item.line) or 1 if item.start_ms else self._options.line_bytes
         for start in range(0, max(len(item.line), 1), step):
             text = item.line[start : start + step].decode(errors="replace")
-            line = LogLine(at_ms=item.at_ms, stream=item.stream, request_id=item.request_id, line=text)
+            line = LogLine(
+                at_ms=item.at_ms, stream=item.stream, request_id=item.request_id, line=text, start_ms=item.start_ms
+            )
             yield encode_line(line)
 
     def _store(self, groups: dict[str, _Group]) -> None:
@@ -325,17 +328,15 @@ class _Wanted:
     request_id: str | None
 
     def among(self, raw_lines: Iterable[bytes]) -> Iterator[LogLine]:
-        for line in self._decoded(raw_lines):
-            if self._includes(line):
-                yield line
+        for record in self._decoded(raw_lines):
+            yield from filter(self._includes, spelt_out(record))
 
     def among_newest_first(self, raw_lines: Iterable[bytes]) -> Iterator[LogLine]:
         """Stops well before `since_ms`: lines are in order, but for those of instances side by side."""
-        for line in self._decoded(raw_lines):
-            if line.at_ms < self.since_ms - _SLACK_MS:
+        for record in self._decoded(raw_lines):
+            if record.at_ms < self.since_ms - _SLACK_MS:
                 return
-            if self._includes(line):
-                yield line
+            yield from filter(self._includes, reversed(spelt_out(record)))
 
     def _decoded(self, raw_lines: Iterable[bytes]) -> Iterator[LogLine]:
         needle = b"" if self.request_id is None else self.request_id.encode()

@@ -20,8 +20,10 @@ class MemoryLog:
         self._keep = keep
         self.lines: list[LogLine] = []
 
-    def write(self, function: str, stream: str, request_id: str, at_ms: int, line: bytes) -> None:
-        self.lines.append(LogLine(function, stream, request_id, at_ms, line))
+    def write(self, function: str, stream: str, request_id: str, at_ms: int, line: bytes, *, start_ms: int = 0) -> None:
+        lines = line.split(b"\n") if start_ms else [line]
+        for number, one in enumerate(lines):
+            self.lines.append(LogLine(function, stream, request_id, at_ms if number else start_ms or at_ms, one))
         if len(self.lines) > 2 * self._keep:
             del self.lines[: -self._keep]
 

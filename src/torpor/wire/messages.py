@@ -1,4 +1,4 @@
-"""What the payloads of frames carry: small JSON metadata, and an event's bytes that nobody decodes on the way."""
+"""What the payloads of frames carry: a little metadata, and an event's bytes that nobody decodes on the way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from .frames import ProtocolViolation
 
-_LENGTH = struct.Struct("<I")
+# Lengths in characters of a call's texts but the last, its timeout, and the length of all texts in bytes.
+_CALL = struct.Struct("<IIIQI")
 
 
 class Call(NamedTuple):
@@ -30,18 +31,23 @@ class Ready(NamedTuple):
 
 def pack_call(call: Call) -> bytes:
     """The metadata of an INVOKE frame, to be followed by the event's bytes."""
-    text = json.dumps(call).encode()
-    return _LENGTH.pack(len(text)) + text
+    request_id, arn, timeout_ms, trace_id, context = call
+    texts = f"{request_id}{arn}{trace_id}{context}".encode("utf-8", "surrogatepass")
+    return _CALL.pack(len(request_id), len(arn), len(trace_id), timeout_ms, len(texts)) + texts
 
 
 def unpack_call(payload: bytes) -> tuple[Call, bytes]:
     """The metadata and the event of an INVOKE frame. Raises ProtocolViolation."""
     try:
-        (length,) = _LENGTH.unpack_from(payload)
-        end = _LENGTH.size + length
-        return Call(*json.loads(payload[_LENGTH.size : end])), payload[end:]
-    except (struct.error, ValueError, TypeError) as error:
+        to_arn, arn, trace, timeout_ms, size = _CALL.unpack_from(payload)
+        end = _CALL.size + size
+        texts = payload[_CALL.size : end].decode("utf-8", "surrogatepass")
+    except (struct.error, ValueError) as error:
         raise ProtocolViolation(f"an unreadable call: {error}") from error
+    to_trace = to_arn + arn
+    to_context = to_trace + trace
+    call = Call(texts[:to_arn], texts[to_arn:to_trace], timeout_ms, texts[to_trace:to_context], texts[to_context:])
+    return call, payload[end:]
 
 
 def pack_ready(ready: Ready) -> bytes:

@@ -129,12 +129,12 @@ def usage(**changes):
 def test_the_log_lines_are_lambdas():
     """START, END and REPORT, the last with initialisation on a cold start only."""
     warm = (
-        b"REPORT RequestId: id-1\tDuration: 1.23 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\tMax Memory Used: 40 MB"
+        "REPORT RequestId: id-1\tDuration: 1.23 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\tMax Memory Used: 40 MB"
     )
-    assert journal.start("id-1", "7") == b"START RequestId: id-1 Version: 7"
-    assert journal.end("id-1") == b"END RequestId: id-1"
+    assert journal.start("id-1", "7") == "START RequestId: id-1 Version: 7"
+    assert journal.end("id-1") == "END RequestId: id-1"
     assert journal.report(usage()) == warm
-    assert journal.report(usage(init_ms=80.0)) == warm + b"\tInit Duration: 80.00 ms"
+    assert journal.report(usage(init_ms=80.0)) == warm + "\tInit Duration: 80.00 ms"
 
 
 @given(st.lists(st.binary(max_size=6000), max_size=10))

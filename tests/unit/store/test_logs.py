@@ -38,6 +38,15 @@ async def test_what_is_written_is_read_at_once(logs):
     assert await logs.read("never") == []
 
 
+async def test_several_lines_may_be_one_record(logs):
+    """Read, each is a line by itself: the first with its own time, and in order, also when the newest are asked for."""
+    logs.write("f", "s", "r-1", 50, b"START\nEND\nREPORT", start_ms=40)
+    lines = await logs.read("f")
+    assert [(line.at_ms, line.line) for line in lines] == [(40, "START"), (50, "END"), (50, "REPORT")]
+    assert [line.line for line in await logs.read("f", limit=2)] == ["END", "REPORT"]
+    assert await logs.read("f", request_id="r-2") == []
+
+
 async def test_filters(logs):
     """By time, by request, and the newest so many, oldest first."""
     for number in range(10):
