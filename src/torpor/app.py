@@ -21,6 +21,7 @@ import structlog
 import uvloop
 
 from torpor import __version__
+from torpor.aws.apigateway.service import apigateway_service
 from torpor.aws.front import AwsFront
 from torpor.aws.iam import iam_service
 from torpor.aws.lambda_.service import lambda_service
@@ -39,6 +40,7 @@ from torpor.functions.collector import Collector
 from torpor.functions.concurrency import Concurrency
 from torpor.functions.config_rules import ConfigRules
 from torpor.functions.deploy import Deployer
+from torpor.functions.http_apis import HttpApis
 from torpor.functions.identities import Identities
 from torpor.functions.invoke import Invoker
 from torpor.functions.log_reader import LogReader
@@ -51,6 +53,7 @@ from torpor.gateway.code_links import CodeLinks
 from torpor.gateway.descriptions import function_address
 from torpor.gateway.door import Doors
 from torpor.gateway.function_urls import FunctionUrls
+from torpor.gateway.http_apis import HttpApiServer, api_address
 from torpor.gateway.management import Management
 from torpor.gateway.origins import Hosts
 from torpor.gateway.serve import Server, Serving, listen, url_of
@@ -151,6 +154,7 @@ class _Back:
 
     home: Home
     catalog: Catalog
+    apis: HttpApis
     deployer: Deployer
     concurrency: Concurrency
     collector: Collector
@@ -209,6 +213,8 @@ async def _open_back(
     owner_key = (data.key.access_key_id, data.key.secret_access_key)
     identities = Identities(KeyTable(database), sealer, catalog, home, owner_key=owner_key)
     await identities.keys.open()
+    apis = await HttpApis.open(database, home.account)
+    stack.push_async_callback(apis.wait_written)
     bundles = Bundles(data.path, settings.limits)
     environments = _environments(settings, variables, data, launcher)
     stack.push_async_callback(environments.close)
@@ -230,6 +236,7 @@ async def _open_back(
     return _Back(
         home=home,
         catalog=catalog,
+        apis=apis,
         deployer=deployer,
         concurrency=concurrency,
         collector=collector,
@@ -274,6 +281,7 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
             ),
             iam_service(roles=roles, home=home),
             sts_service(home, back.identities.sessions, roles),
+            apigateway_service(apis=back.apis, home=home, endpoint=partial(api_address, url)),
         ]
     )
     front.prepare()  # reads the service models now, and not in the first request
@@ -307,6 +315,7 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
         front=front,
         service_of=service_of,
         functions=FunctionUrls(catalog, back.invoker, authenticator, home=home),
+        apis=HttpApiServer(back.apis, back.invoker, authenticator, home=home),
         management=management.app(),
         authenticator=authenticator,
         hosts=Hosts.of(settings.host, settings.public_url or ""),

@@ -30,11 +30,13 @@ class AwsFront:
     """Serves AWS requests. A service's model is read when it is first asked for, or by `prepare`."""
 
     def __init__(self, services: Sequence[Service]) -> None:
-        self._services = {service.name: service for service in services}
+        self._services = {service.signing_name or service.name: service for service in services}
         self._doors: dict[str, _Door] = {}
 
     def prepare(self, *names: str) -> None:
-        """Read the models of these services now (of all, without names), so that no request waits for it."""
+        """Read the models of these services now, so that no request waits for it; `names` are those they sign with,
+        none means all.
+        """
         for name in names or self._services:
             self._door(name)
 
@@ -50,7 +52,7 @@ class AwsFront:
     def _door(self, name: str) -> _Door:
         if name not in self._doors:
             service = self._services[name]
-            self._doors[name] = _Door(service, dialect_for(load_model(name, service.handlers)))
+            self._doors[name] = _Door(service, dialect_for(load_model(service.name, service.handlers)))
         return self._doors[name]
 
 
@@ -93,7 +95,7 @@ class _Door:
         if call.principal.kind is Kind.OWNER:
             return
         name = self._service.actions.get(call.operation, call.operation)
-        action = f"{self._service.name}:{name}"
+        action = f"{self._service.signing_name or self._service.name}:{name}"
         resource = self._service.resource(params)
         if not call.principal.allows(action, resource):
             raise AccessDenied(

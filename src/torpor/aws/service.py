@@ -35,7 +35,8 @@ def no_resource(_: Params) -> str:
 class Service:
     """One AWS service as torpor offers it.
 
-    `name` is botocore's; `codes` translates codes of TorporError to the service's exception shapes; `actions`
+    `name` is botocore's, and `signing_name` what requests are signed for, where that differs; `codes` translates codes
+    of TorporError to the service's exception shapes; `actions`
     translates operations to IAM actions where they differ; `resource` finds what is acted upon, in the words of
     `Principal.allows`, and `arn` names it for messages.
     """
@@ -46,3 +47,4 @@ class Service:
     actions: Mapping[str, str] = field(default_factory=dict)
     resource: Callable[[Params], str] = no_resource
     arn: Callable[[str], str] = str
+    signing_name: str = ""

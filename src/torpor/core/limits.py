@@ -12,6 +12,7 @@ class Limits:
     """Bounds on what users send and functions use. Sizes in bytes unless the name says otherwise."""
 
     sync_payload: int = 6 * MIB
+    http_api_payload: int = 10 * MIB
     response_payload: int = 6291556
     timeout_s: int = 900
     memory_min_mb: int = 128

@@ -11,7 +11,7 @@ import structlog
 from torpor.core.errors import AccessDenied, RequestTooLarge, TorporError
 from torpor.core.http import HttpRequest, HttpResponse
 from torpor.core.limits import MIB, Limits
-from torpor.gateway import refusals, rights
+from torpor.gateway import http_apis, refusals, rights
 from torpor.gateway.abandon import abandonable, was_abandoned
 from torpor.gateway.asgi import (
     App,
@@ -31,6 +31,7 @@ from torpor.gateway.asgi import (
 )
 from torpor.gateway.auth import Authenticator, Certain, verified
 from torpor.gateway.function_urls import PREFIX, FunctionUrls, Target, target_of_path
+from torpor.gateway.http_apis import ApiTarget, HttpApiServer
 from torpor.gateway.loans import Loan, Memory
 from torpor.gateway.origins import Hosts, function_of_host, hosts_of, is_cross_site
 from torpor.gateway.ports import Front, ServiceOf
@@ -60,7 +61,7 @@ class GatewayOptions:
 
 
 class Gateway:
-    """Routes: health, our own interface, functions, AWS. What is ours wins over a bucket of the same name."""
+    """Routes: health, our own interface, HTTP APIs, functions, AWS. What is ours wins over a bucket of its name."""
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class Gateway:
         front: Front,
         service_of: ServiceOf,
         functions: FunctionUrls,
+        apis: HttpApiServer,
         management: App,
         authenticator: Authenticator,
         hosts: Hosts,
@@ -76,6 +78,7 @@ class Gateway:
         self._front = front
         self._service_of = service_of
         self._functions = functions
+        self._apis = apis
         self._management = management
         self._authenticator = authenticator
         self._hosts = hosts
@@ -112,10 +115,27 @@ class Gateway:
         path = request.path
         if function is None and (path == OWN or path.startswith(f"{OWN}/")):
             await self._own(request, scope, receive, exchange)
+        elif (api := self._api_of(function, path)) is not None:
+            await exchange.answer(await self._api(request, api, scope, receive, exchange.loan))
         elif function is not None or path.startswith(PREFIX):
             await exchange.answer(await self._function(request, function, scope, receive, exchange.loan))
         else:
             await exchange.answer(await self._aws(request, scope, receive, exchange.loan))
+
+    def _api_of(self, label: str | None, path: str) -> ApiTarget | None:
+        """The HTTP API that a host's label or a path names."""
+        if label is not None:
+            return ApiTarget(label, path) if self._apis.has(label) else None
+        return ApiTarget.of_path(path) if path.startswith(http_apis.PREFIX) else None
+
+    async def _api(
+        self, request: HttpRequest, target: ApiTarget, scope: Scope, receive: Receive, loan: Loan
+    ) -> HttpResponse:
+        async def read(head: HttpRequest) -> bytes:
+            return await self._body(head, receive, loan, self._options.limits.http_api_payload)
+
+        with abandonable(scope):
+            return await self._apis(request, target, read)
 
     async def _function(
         self, request: HttpRequest, name: str | None, scope: Scope, receive: Receive, loan: Loan

@@ -23,7 +23,7 @@ from torpor.gateway.sigv4 import MissingToken
 PREFIX = "/fn/"
 # Pages under /fn/ share their origin with the management interface, and functions are not trusted: a sandboxed page
 # has an origin of its own, so that what it asks of us comes across sites. NAME.localhost needs none of this.
-_SANDBOXED = (
+SANDBOXED = (
     "content-security-policy",
     "sandbox allow-downloads allow-forms allow-modals allow-popups allow-popups-to-escape-sandbox allow-scripts",
 )
@@ -98,7 +98,7 @@ class FunctionUrls:
             return cors.preflight(url.cors, request)
         proof = self._proof(request, url, target)
         body = await read(request)
-        request = _without_credentials(
+        request = without_credentials(
             replace(request, body=body, principal=_proven(proof, body, name)), self._authenticator
         )
         response = await self._invoke(request, target)
@@ -131,7 +131,7 @@ class FunctionUrls:
         response = _translate(outcome)
         headers = (*response.headers, *accounting(outcome))
         if target.prefix:
-            headers = (*headers, _SANDBOXED)
+            headers = (*headers, SANDBOXED)
         return replace(response, headers=headers)
 
 
@@ -152,7 +152,7 @@ def _proven(proof: Proof, body: bytes, name: str) -> Principal:
     return principal
 
 
-def _without_credentials(request: HttpRequest, authenticator: Authenticator) -> HttpRequest:
+def without_credentials(request: HttpRequest, authenticator: Authenticator) -> HttpRequest:
     """What opened our door is no business of the function's; its own visitors' Authorization is."""
     if request.principal.kind is Kind.ANONYMOUS and not authenticator.holds_token(request):
         return request

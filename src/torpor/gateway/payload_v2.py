@@ -1,6 +1,7 @@
-"""Function URLs' payload format 2.0, both ways: an HTTP request as an event, a handler's result as an HTTP response.
+"""Payload format 2.0, both ways: an HTTP request as an event, a handler's result as an HTTP response.
 
-Source: AWS, "Invoking Lambda function URLs: request and response payloads". As the live service does, `cookies`,
+Function URLs and HTTP APIs share it. Sources: AWS, "Invoking Lambda function URLs: request and response payloads", and
+"Create AWS Lambda proxy integrations for HTTP APIs". As the live service does, `cookies`,
 `queryStringParameters` and `body` are absent where there is none. A body is text where its type says so (text/*, JSON,
 XML, JavaScript), or where no type is given and it is UTF-8; anything else is base64.
 """
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 import base64
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -41,21 +43,35 @@ class MalformedResponse(TorporError):
 
 
 @dataclass(frozen=True, slots=True)
-class Addressed:
-    """Where a request came in: the function, the path behind its prefix (empty for a host of its own), and whose."""
+class Routed:
+    """How an HTTP API leads a request on: by which of its routes and stages."""
 
-    function: str
+    key: str
+    stage: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """Where a request came in: the function or API, the path behind its prefix (empty for a host of its own), and
+    whose. A function's URL has no routes.
+    """
+
+    name: str
     path: str
     prefix: str
     home: Home
+    routed: Routed | None = None
 
 
 def event_of(request: HttpRequest, addressed: Addressed, *, now: float) -> bytes:
     """The event, as JSON."""
-    headers, cookies = _headers(request, addressed)
+    headers, cookies = headers_of(request, addressed)
+    routed = addressed.routed
     event: dict[str, Any] = {
         "version": "2.0",
-        "routeKey": "$default",
+        "routeKey": routed.key if routed else "$default",
         "rawPath": addressed.path,
         "rawQueryString": request.query,
     }
@@ -66,13 +82,18 @@ def event_of(request: HttpRequest, addressed: Addressed, *, now: float) -> bytes
         event["queryStringParameters"] = _parameters(request.query)
     event["requestContext"] = _context(request, addressed, headers, now)
     if request.body:
-        event["body"], event["isBase64Encoded"] = _body(headers.get("content-type", ""), request.body)
+        event["body"], event["isBase64Encoded"] = body_of(headers.get("content-type", ""), request.body)
     else:
         event["isBase64Encoded"] = False
+    if routed and routed.parameters:
+        event["pathParameters"] = routed.parameters
+    if routed and routed.variables:
+        event["stageVariables"] = routed.variables
     return msgspec.json.encode(event)
 
 
-def _headers(request: HttpRequest, addressed: Addressed) -> tuple[dict[str, str], list[str]]:
+def headers_of(request: HttpRequest, addressed: Addressed) -> tuple[dict[str, str], list[str]]:
+    """The event's headers, repeated ones joined, with those that a proxy adds; and the cookies, one by one."""
     headers: dict[str, str] = {}
     cookies: list[str] = []
     for name, value in request.headers:
@@ -105,11 +126,12 @@ def _parameters(query: str) -> dict[str, str]:
 def _context(request: HttpRequest, addressed: Addressed, headers: dict[str, str], now: float) -> dict[str, Any]:
     domain = host_name(headers.get("host", ""))
     known = request.principal.kind is not Kind.ANONYMOUS
+    routed = addressed.routed
     context: dict[str, Any] = {
-        "accountId": addressed.home.account if known else "anonymous",
-        "apiId": addressed.function,
+        "accountId": addressed.home.account if known or routed else "anonymous",
+        "apiId": addressed.name,
         "domainName": domain,
-        "domainPrefix": addressed.function,
+        "domainPrefix": addressed.name,
         "http": {
             "method": request.method,
             "path": addressed.path,
@@ -118,9 +140,9 @@ def _context(request: HttpRequest, addressed: Addressed, headers: dict[str, str]
             "userAgent": headers.get("user-agent", ""),
         },
         "requestId": request.request_id,
-        "routeKey": "$default",
-        "stage": "$default",
-        "time": _spelled(int(now)),
+        "routeKey": routed.key if routed else "$default",
+        "stage": routed.stage if routed else "$default",
+        "time": spelled(int(now)),
         "timeEpoch": int(now * 1000),
     }
     if known:
@@ -142,13 +164,14 @@ def _iam(principal: Principal, home: Home) -> dict[str, str | None]:
 
 
 @lru_cache(maxsize=4)
-def _spelled(second: int) -> str:
+def spelled(second: int) -> str:
     """Apache's spelling of a time, whatever the locale."""
     at = time.gmtime(second)
     return time.strftime(f"%d/{_MONTHS[at.tm_mon - 1]}/%Y:%H:%M:%S +0000", at)
 
 
-def _body(content_type: str, body: bytes) -> tuple[str, bool]:
+def body_of(content_type: str, body: bytes) -> tuple[str, bool]:
+    """A request's body as the event has it, and whether that is base64."""
     if is_text(content_type):
         try:
             return body.decode(), False
@@ -164,8 +187,14 @@ def is_text(content_type: str) -> bool:
     return not kind or kind.startswith("text/") or kind in _TEXT_TYPES or kind.endswith(("+json", "+xml"))
 
 
-def response_of(payload: bytes) -> HttpResponse:
-    """What a handler's JSON result says to the client. Raises MalformedResponse."""
+def response_of(payload: bytes, *, unnamed: tuple[str, str] = JSON_TYPE, inferred: bool = True) -> HttpResponse:
+    """What a handler's JSON result says to the client. Raises MalformedResponse.
+
+    `unnamed` is the content type of a response that names none. Unless it may be `inferred`, as in format 1.0 it may
+    not, a result without statusCode is malformed.
+    """
+    if not inferred and not _has_status(payload):
+        raise MalformedResponse("In payload format 1.0 the result is an object with a statusCode.")
     if not payload.lstrip().startswith(b"{"):
         return HttpResponse(headers=(JSON_TYPE,), body=payload)
     try:
@@ -174,12 +203,21 @@ def response_of(payload: bytes) -> HttpResponse:
         raise MalformedResponse("The function's result is not JSON.") from error
     if "statusCode" not in plain:
         return HttpResponse(headers=(JSON_TYPE,), body=payload)
-    headers = [*_plain_headers(plain.get("headers")), *_multi_headers(plain.get("multiValueHeaders"))]
+    multi = _multi_headers(plain.get("multiValueHeaders"))
+    headers = [*(pair for pair in _plain_headers(plain.get("headers")) if pair not in multi), *multi]
     if not any(name == "content-type" for name, _ in headers):
-        headers.insert(0, JSON_TYPE)
+        headers.insert(0, unnamed)
     headers += [("set-cookie", _value(cookie)) for cookie in _cookies(plain.get("cookies"))]
     body = _response_body(plain.get("body"), plain.get("isBase64Encoded"))
     return HttpResponse(status=_status(plain["statusCode"]), headers=tuple(headers), body=body)
+
+
+def _has_status(payload: bytes) -> bool:
+    try:
+        plain = msgspec.json.decode(payload)
+    except msgspec.DecodeError:
+        return False
+    return isinstance(plain, dict) and "statusCode" in plain
 
 
 def _status(value: Any) -> int:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from torpor.core.errors import PlatformFault, UserError
 
-HEAD = "r0007"  # the newest revision under migrations/versions; a test holds the two together
+HEAD = "r0009"  # the newest revision under migrations/versions; a test holds the two together
 _BUSY_MS = 10_000
 _log = structlog.get_logger(__name__)
 

@@ -51,6 +51,13 @@ reservations = Table(
     Column("concurrency", Integer, nullable=False),
 )
 
+http_apis = Table(
+    "http_apis",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("document", Text, nullable=False),
+)
+
 roles = Table(
     "roles",
     metadata,

@@ -18,6 +18,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from torpor.aws.apigateway.service import apigateway_service
 from torpor.aws.front import AwsFront
 from torpor.aws.iam import iam_service
 from torpor.aws.lambda_ import lambda_service
@@ -35,7 +36,9 @@ from torpor.core.http import HttpRequest
 from torpor.core.identity import Credentials, Kind, Principal
 from torpor.core.invocation import Depth, Outcome, Result, Usage
 from torpor.core.limits import Limits
+from torpor.functions.http_apis import HttpApis
 from torpor.functions.roles import Roles
+from torpor.store.database import Database
 
 OWNER = Principal(Kind.OWNER, arn="arn:aws:iam::000000000000:root")
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -269,7 +272,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(response.body)
 
-    do_GET = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815  the base class's names
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815  the base class's names
 
     def log_message(self, *_: Any) -> None:
         """Tests print nothing."""
@@ -281,7 +284,13 @@ def home() -> Home:
 
 
 @pytest.fixture
-def world(home) -> Iterator[World]:
+def database(tmp_path) -> Iterator[Database]:
+    with Database(tmp_path / "contract.db") as database:
+        yield database
+
+
+@pytest.fixture
+def world(home, database) -> Iterator[World]:
     """A front, its fakes, and a server on a free port."""
     loop = asyncio.new_event_loop()
     looping = threading.Thread(target=loop.run_forever, daemon=True)
@@ -306,6 +315,9 @@ def world(home) -> Iterator[World]:
         ),
         sts_service(home, FakeSessions(), roles),
         iam_service(roles=roles, home=home),
+        apigateway_service(
+            apis=HttpApis(database, home.account, []), home=home, endpoint=lambda api_id: f"{url}/api/{api_id}"
+        ),
     ]
     world = World(url, AwsFront(services), catalog, invoker)
     server.world, server.loop = world, loop  # type: ignore[attr-defined]  # read by the handler

@@ -16,6 +16,7 @@ from torpor.core.invocation import Depth, Outcome, Result, Usage
 from torpor.gateway.app import Gateway, GatewayOptions
 from torpor.gateway.auth import Closed, Key, Keys
 from torpor.gateway.function_urls import FunctionUrls
+from torpor.gateway.http_apis import HttpApiServer
 from torpor.gateway.origins import Hosts
 from torpor.gateway.protocol import Bounds
 from torpor.gateway.serve import Server, listen
@@ -150,6 +151,13 @@ def until():
     return eventually
 
 
+class NoApis:
+    """A server without HTTP APIs."""
+
+    def find(self, api_id):
+        return None
+
+
 @pytest.fixture
 def backend():
     return Backend()
@@ -167,6 +175,7 @@ async def start(backend):
             front=backend,
             service_of=backend.service_of,
             functions=FunctionUrls(backend, backend, authenticator, home=Home()),
+            apis=HttpApiServer(NoApis(), backend, authenticator, home=Home()),
             management=own,
             authenticator=authenticator,
             hosts=Hosts.of("127.0.0.1"),

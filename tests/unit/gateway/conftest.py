@@ -18,6 +18,7 @@ from torpor.core.invocation import Depth, Outcome, Result, Usage
 from torpor.gateway.app import Gateway, GatewayOptions
 from torpor.gateway.auth import Closed, Key, Keys, Open
 from torpor.gateway.function_urls import FunctionUrls
+from torpor.gateway.http_apis import HttpApiServer
 from torpor.gateway.origins import Hosts
 
 KEY_ID, SECRET, TOKEN = "AKIATORPOREXAMPLE", "a secret", "the-token"
@@ -281,15 +282,28 @@ def management():
     return app
 
 
+@dataclass
+class FakeApis:
+    """HTTP APIs in memory."""
+
+    apis: dict = field(default_factory=dict)
+
+    def find(self, api_id):
+        return self.apis.get(api_id)
+
+
 @pytest.fixture
 def make_gateway(front, directory, invoker, management, keys):
-    def make(*, auth="on", options=None, hosts=None, own=management, service_of=front.service_of):
+    def make(
+        *, auth="on", options=None, hosts=None, own=management, service_of=front.service_of, apis=None, api_invoker=None
+    ):
         authenticator = Closed(keys) if auth == "on" else Open(keys)
         functions = FunctionUrls(directory, invoker, authenticator, home=Home(), clock=Clock())
         return Gateway(
             front=front,
             service_of=service_of,
             functions=functions,
+            apis=HttpApiServer(apis or FakeApis(), api_invoker or invoker, authenticator, home=Home(), clock=Clock()),
             management=own,
             authenticator=authenticator,
             hosts=hosts or Hosts.of("127.0.0.1"),

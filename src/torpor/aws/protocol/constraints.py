@@ -64,6 +64,9 @@ def _violated(shape: Shape, value: Any) -> Iterator[str]:
 
 
 def _check(shape: Shape, value: Any, path: str) -> Iterator[str]:
+    if value is None:  # within a list or a map
+        yield violation(None, path, "Member must not be null")
+        return
     if shape.kind == "structure":
         if not shape.document:
             yield from _structure(shape, value, path)

@@ -96,7 +96,7 @@ class RestJson:
     def refuse(self, fault: Fault, request_id: str) -> HttpResponse:
         members = fault.shape.members if fault.shape else {}
         plain: dict[str, Any] = {"Type": "User" if fault.sender else "Service"}
-        plain["Message" if "Message" in members else "message"] = fault.message
+        plain[members["Message"].wire if "Message" in members else "message"] = fault.message
         headers = [_JSON, ("x-amzn-requestid", request_id), ("x-amzn-errortype", fault.code)]
         if fault.shape is not None:
             plain |= json_body.write_members(fault.shape, fault.members)
