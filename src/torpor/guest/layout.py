@@ -8,6 +8,7 @@ RUNTIME_DIR = "/var/runtime"
 PROGRAM = RUNTIME_DIR + "/bootstrap.py"
 PACKAGE = RUNTIME_DIR + "/_torpor_guest"
 WORKER = "_torpor_guest.guest.worker"  # as a module inside
+REHEARSAL = "_torpor_guest.guest.rehearsal"  # likewise
 
 
 def files() -> list[tuple[str, str]]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
-from collections.abc import Mapping
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 
 from torpor.core.errors import StartFailed
 from torpor.core.invocation import Depth
-from torpor.runtime import hatching, orders
+from torpor.runtime import forked, hatching, orders
 from torpor.runtime.accounts import meter_of
 from torpor.runtime.birth import Birth
 from torpor.runtime.launched import Sandboxed
@@ -98,11 +98,8 @@ class Blank:
             self._group.bound(bounds)
         shared = {(one.source, one.target) for one in self.zygote.spec.mounts}
         own = [one for one in spec.mounts if (one.source, one.target) not in shared]
-        text = orders.letter(_letter(spec, [one.target for one in own], bound_data=not self._group.limits_memory))
-        try:
-            ground.link.hand([one.source for one in own], self._post.fileno(), text)
-        finally:
-            os.close(text)
+        ground.link.hand([one.source for one in own], self._post.fileno())  # first: it takes the longest
+        self._write(_letter(spec, [one.target for one in own], bound_data=not self._group.limits_memory))
         meter = meter_of(self._group, [self._birth.handle, self.worker], spec.memory_mb * _MIB)
         alarm = self._group.oom_alarm()
         if alarm is not None:
@@ -120,23 +117,31 @@ class Blank:
             depth=Depth.ZYGOTE,
         )
 
+    def _write(self, letter: bytes) -> None:
+        if len(letter) > forked.MAX_LETTER:
+            raise StartFailed("the function's variables are too long for a letter")
+        self._post.send(letter)
 
-def _letter(spec: LaunchSpec, targets: list[str], *, bound_data: bool) -> Mapping[str, object]:
-    return {
-        "targets": targets,
-        "tmp_mb": spec.tmp_mb,
-        "shm_mb": orders.shm_mb(spec),
-        "worker": {
-            "argv": list(spec.argv),
-            "env": dict(spec.env),
-            "cwd": spec.cwd,
-            "limits": orders.data_limit(spec) if bound_data else {},
-        },
+
+def _letter(spec: LaunchSpec, targets: list[str], *, bound_data: bool) -> bytes:
+    """What init is told, and after it what it passes on."""
+    head = {"targets": targets, "tmp_mb": spec.tmp_mb, "shm_mb": orders.shm_mb(spec)}
+    worker = {
+        "argv": spec.argv,
+        "env": dict(spec.env),
+        "cwd": spec.cwd,
+        "limits": orders.data_limit(spec) if bound_data else {},
     }
+    return forked.LETTER + json.dumps(head).encode() + forked.END_OF_HEAD + json.dumps(worker).encode()
 
 
-async def make_blank(zygote: LiveZygote, spec: LaunchSpec, ground: Ground, undo: AsyncExitStack) -> Blank:
-    """Have one forked, of the shape of `spec` and with its limits. Raises StartFailed; `undo` ends it."""
+async def make_blank(
+    zygote: LiveZygote, spec: LaunchSpec, ground: Ground, undo: AsyncExitStack, *, ahead: bool = False
+) -> Blank:
+    """Have one forked, of the shape of `spec` and with its limits. Raises StartFailed; `undo` ends it.
+
+    `ahead`: nobody waits for it yet, so that it has time to rehearse.
+    """
     worker_id = zygote.take_id(undo)
     bounds = bounds_of(spec)
     group = await ground.make_group(bounds, undo)
@@ -144,6 +149,7 @@ async def make_blank(zygote: LiveZygote, spec: LaunchSpec, ground: Ground, undo:
         control, inside = orders.control_pair(undo, sent)
         post, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         undo.callback(post.close)
+        post.setblocking(False)
         sent.callback(theirs.close)
         joins = []
         for fd in group.entries():
@@ -159,6 +165,7 @@ async def make_blank(zygote: LiveZygote, spec: LaunchSpec, ground: Ground, undo:
             "init_id": hatching.init_id(ground.plan),
             "own_groups": bool(ground.plan.count),
             "limits": orders.worker_limits(spec),
+            "ahead": ahead,
         }
         birth = orders.give(zygote, text, [inside, theirs.fileno(), *joins], undo)
     await asyncio.shield(birth.waiting)

@@ -1,8 +1,9 @@
 """The init of an instance that a zygote forks: PID 1 of a PID namespace within the nest's; the worker is PID 2 there.
 
 First it prepares everything that does not depend on whose code will run, and has the worker forked and confined: what
-waits then is a *blank*. A letter then brings the code, as mounts that nobody in here could make, and what the worker is
-to run; init attaches them, gives up its rights, and passes the letter on. After that only the kernel ends it.
+waits then is a *blank*, and its init has given up every right but that to mount. Then the sentinel sends the code, as
+mounts that nobody in here could make, and the server a letter, with what the worker is to run. Init attaches the
+mounts, gives up that right too, and passes on the worker's part, unread. After that only the kernel ends it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ WAITING = b"W"  # what init says on its report socket: the blank is ready. With 
 # The namespaces that the worker enters, in this order: process ids by the zygote for its child, mounts last.
 NAMESPACES = ("pid", "net", "ipc", "uts", "cgroup", "mnt")
 _WORKER = 2
-_MAX_LETTER = 4096 + 1
+LETTER, END_OF_HEAD = b"L", b"\0"  # the server's message to init: what concerns init, as JSON, then the worker's part
+MAX_LETTER = 64 * 1024
 _MAX_TREES = 8
 
 
@@ -40,9 +42,10 @@ def begin(order: int, orders: Orders, descriptors: list[int], report: socket.soc
     root.refill(tmp_mb=orders["tmp_mb"], shm_mb=orders["shm_mb"], owner=worker, shared=orders["shared"])
     listeners = [namespaces.listen(address, port) for address, port in orders["doors"]]
     output, written = _pipe_of(worker)
-    gate = _order_worker(descriptors[-1], [order, orders["limits"]], written, descriptors[_CONTROL])
+    gate = _order_worker(descriptors[-1], [order, orders["limits"], orders["ahead"]], written, descriptors[_CONTROL])
     os.close(written)
     init.let_in(_WORKER, gate, worker, joins)
+    init.renounce(orders, kept=(rights.CAP_SYS_ADMIN,))
     said = os.read(gate, init.MAX_REASON)
     if said != zygote.CONFINED:
         raise OSError(said.decode(errors="replace") or "the worker ended before it was confined")
@@ -77,24 +80,37 @@ def _order_worker(channel: int, order: list[Any], output: int, control: int) -> 
 
 
 def _deliver(orders: Orders, post: socket.socket, gate: int) -> None:
-    """Take in the letter, make the sandbox fit it, and hand it to the worker, which runs from then on."""
-    message, received, _, _ = socket.recv_fds(post, _MAX_LETTER, _MAX_TREES)
-    if not message:
-        os._exit(0)  # nobody will ever need this blank
-    if message[:1] != init.READY:
-        raise OSError(message[1:].decode(errors="replace"))
-    text, trees = received[0], received[1:]
-    letter: dict[str, Any] = json.loads(os.pread(text, os.fstat(text).st_size, 0))
+    """Take in letter and code, make the sandbox fit them, and hand the worker its part: it runs from then on."""
+    letter, part, trees = _collect(post)
     for tree, target in zip(trees, letter["targets"], strict=True):
         mounts.attach(tree, target)
         os.close(tree)
     if letter["tmp_mb"] != orders["tmp_mb"] or letter["shm_mb"] != orders["shm_mb"]:
         root.resize(tmp_mb=letter["tmp_mb"], shm_mb=letter["shm_mb"])
-    init.renounce(orders)
+    rights.drop_capabilities()
     with socket.socket(fileno=gate) as told:
-        told.sendall(json.dumps(letter["worker"]).encode())
+        told.sendall(part)
         told.shutdown(socket.SHUT_WR)
         init.until_executed(told.fileno())
+
+
+def _collect(post: socket.socket) -> tuple[dict[str, Any], bytes, list[int]]:
+    """The letter's two parts and the code's mounts: from the server and from the sentinel, in whatever order."""
+    letter: dict[str, Any] | None = None
+    trees: list[int] | None = None
+    part = b""
+    while letter is None or trees is None:
+        message, received, _, _ = socket.recv_fds(post, MAX_LETTER, _MAX_TREES)
+        if not message:
+            os._exit(0)  # nobody will ever need this blank
+        if message[:1] == LETTER:
+            head, _, part = message[1:].partition(END_OF_HEAD)
+            letter = json.loads(head)
+        elif message[:1] == init.READY:
+            trees = received
+        else:
+            raise OSError(message[1:].decode(errors="replace"))
+    return letter, part, trees
 
 
 def _reap() -> NoReturn:

@@ -45,6 +45,8 @@ def nest_orders(spec: ZygoteSpec, modules: Sequence[str], plan: IdPlan, block: i
             "path": layout.RUNTIME_DIR,
             "site_packages": spec.site_packages,
             "modules": [*spec.always, *modules],
+            "programs": list(spec.programs),
+            "rehearsal": spec.rehearsal,
             "own_groups": bool(plan.count),
         },
     }

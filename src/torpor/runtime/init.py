@@ -143,9 +143,9 @@ def let_in(worker: int, gate: int, outer_id: int, joins: Sequence[int] = ()) -> 
     os.write(gate, MAPPED)
 
 
-def renounce(orders: Orders) -> None:
-    """Init keeps no right either, and none who shares its user id may look into it."""
-    rights.renounce(orders["init_id"], orders["init_id"], drop_groups=orders["own_groups"])
+def renounce(orders: Orders, kept: Sequence[int] = ()) -> None:
+    """Init keeps no right either, or those in `kept` alone, and none who shares its user id may look into it."""
+    rights.renounce(orders["init_id"], orders["init_id"], drop_groups=orders["own_groups"], kept=kept)
     rights.forbid_dumping()
 
 

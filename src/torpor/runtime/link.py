@@ -96,14 +96,15 @@ class SentinelLink:
         """Order a start; see Dispatch.give. Raises StartFailed while there is no sentinel."""
         return self._dispatch.give(order, descriptors)
 
-    def hand(self, sources: Sequence[str], receiver: int, letter: int) -> None:
-        """Have read-only copies of these host folders sent to `receiver`, with `letter`; whoever waits there is told of
-        failure, too. Raises StartFailed while there is no sentinel.
+    def hand(self, sources: Sequence[str], receiver: int) -> None:
+        """Have read-only copies of these host folders sent to `receiver`; whoever waits there is told of failure, too.
+
+        Raises StartFailed while there is no sentinel.
         """
         text = sentinel.HAND + json.dumps(list(sources)).encode()
         if len(text) > forker.MAX_MESSAGE:
             raise StartFailed("the paths of the function's folders are too long")
-        self._dispatch.post(text, [receiver, letter])
+        self._dispatch.post(text, [receiver])
 
     def _started(self) -> None:
         self._failures = 0

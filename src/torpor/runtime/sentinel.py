@@ -115,8 +115,8 @@ class Sentinel(Forker):
             super().obey(message, descriptors)
 
 
-def hand_over(sources: list[str], receiver: int, letter: int) -> None:
-    """Send `letter` and a read-only copy of each of the host's folders in `sources` to who waits on `receiver`."""
+def hand_over(sources: list[str], receiver: int) -> None:
+    """Send a read-only copy of each of the host's folders in `sources` to who waits on `receiver`."""
     trees: list[int] = []
     with socket.socket(fileno=os.dup(receiver)) as to:
         to.setblocking(False)
@@ -124,10 +124,10 @@ def hand_over(sources: list[str], receiver: int, letter: int) -> None:
             for source in sources:
                 trees.append(mounts.copy_tree(source))
                 mounts.set_attributes(trees[-1], root.SEALED)
-            answer, sent = init.READY, [letter, *trees]
+            answer = init.READY
         except OSError as error:
-            answer, sent = init.FAILED + f"{error}: {sources[len(trees) - 1]}".encode(errors="replace"), []
+            answer = init.FAILED + f"{error}: {sources[len(trees) - 1]}".encode(errors="replace")
         with contextlib.suppress(OSError):  # who waited there is gone, which the server hears from its init
-            socket.send_fds(to, [answer[: init.MAX_REASON]], sent)
+            socket.send_fds(to, [answer[: init.MAX_REASON]], trees if answer == init.READY else [])
     for tree in trees:
         os.close(tree)

@@ -28,7 +28,8 @@ class ZygoteSpec:
     """An environment that instances may be forked from. `key` names it; `mounts` are what all its instances see.
 
     `env` is what its interpreter starts with: of an instance's variables, those that interpreters and libraries read
-    when they are loaded. `always` are modules to import first.
+    when they are loaded. `always` are modules to import first, `programs` files that instances will run, and
+    `rehearsal` a module with a function `rehearse()`, which those call that nobody waits for yet.
     """
 
     key: str
@@ -37,6 +38,8 @@ class ZygoteSpec:
     env: Mapping[str, str]
     mounts: tuple[Mount, ...]
     always: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    rehearsal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

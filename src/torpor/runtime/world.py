@@ -83,7 +83,9 @@ def zygote_of(environment: Environment) -> ZygoteSpec:
         site_packages=environment.site_packages,
         env=_defaults(environment),
         mounts=_shared_mounts(environment),
-        always=(layout.WORKER,),
+        always=(layout.WORKER, layout.REHEARSAL),
+        programs=(layout.PROGRAM,),
+        rehearsal=layout.REHEARSAL,
     )
 
 

@@ -7,6 +7,7 @@ sandbox.
 
 A child's way: it is born into the instance's PID namespace as a child of the nest, enters the other namespaces, takes a
 user namespace of its own, gives up every right, and waits. A letter then makes it the program of somebody's function.
+Whatever does not depend on the letter is done before it comes, for some wait for that letter.
 """
 
 # Plain calls of os, and no name from collections.abc at run time: see the first line on Python 3.9.
@@ -58,6 +59,7 @@ def main() -> NoReturn:
     _hide(setup["hidden"])
     sys.path[0] = setup["path"]
     loaded, skipped = _preload(setup)
+    programs = {path: compile(_read(path), path, "exec") for path in setup["programs"]}
     reason = _obstacle({0, 1, 2, nest.fileno(), home})
     if reason:
         nest.send(REFUSED + reason.encode(errors="replace")[:_MAX_REASON])
@@ -66,7 +68,7 @@ def main() -> NoReturn:
     gc.disable()
     gc.freeze()  # no collection in a child touches, and so copies, what they share
     nest.send(READY + json.dumps({"loaded": loaded, "skipped": skipped}).encode())
-    Zygote(nest, home, setup).serve()
+    Zygote(nest, home, setup, programs).serve()
 
 
 def _all_of(fd: int) -> bytes:
@@ -126,10 +128,13 @@ def _obstacle(own: set[int]) -> str:
 class Zygote:
     """Forks on order. Single-threaded, for ever."""
 
-    def __init__(self, nest: socket.socket, home: int, setup: dict[str, Any]) -> None:
+    def __init__(
+        self, nest: socket.socket, home: int, setup: dict[str, Any], programs: dict[str, types.CodeType]
+    ) -> None:
         self._nest = nest
         self._home = home
         self._setup = setup
+        self._programs = programs
         self._filter = seccomp.program(libc.MACHINE)
 
     def serve(self) -> NoReturn:
@@ -137,24 +142,35 @@ class Zygote:
             message, descriptors, _, _ = socket.recv_fds(self._nest, _MAX_ORDER, _MAX_DESCRIPTORS)
             if not message:
                 os._exit(0)
-            order, limits = json.loads(message)
-            self._fork(order, limits, descriptors)
+            order, limits, ahead = json.loads(message)
+            self._fork(order, {**self._setup, "limits": limits, "ahead": ahead}, descriptors)
             for fd in descriptors:
                 os.close(fd)
 
-    def _fork(self, order: int, limits: dict[str, int], descriptors: list[int]) -> None:
+    def _fork(self, order: int, setup: dict[str, Any], descriptors: list[int]) -> None:
         gate, output, channel, processes, *spaces = descriptors
         try:
             libc.setns(processes, namespaces.NEWPID)
             try:
                 pid = namespaces.fork_sibling()
                 if pid == 0:
-                    _child({**self._setup, "limits": limits}, self._filter, spaces, [output, channel], gate)
+                    self._child(setup, spaces, [output, channel], gate)
             finally:
                 libc.setns(self._home, namespaces.NEWPID)  # or the next one fails once that init is gone
             self._nest.send(BIRTH.pack(FORKED, order, pid))
         except OSError as error:
             _say(gate, error)
+
+    def _child(self, setup: dict[str, Any], spaces: list[int], descriptors: list[int], gate: int) -> NoReturn:
+        try:
+            _confine(setup, self._filter, spaces, descriptors, gate)
+            _prepare(setup)
+            words = _follow(_await_letter(gate))
+            os.close(gate)
+        except BaseException as error:
+            _say(gate, error)
+            os._exit(_NOT_RUN)
+        _run(words, self._programs)
 
 
 def _say(gate: int, error: BaseException) -> None:
@@ -162,20 +178,8 @@ def _say(gate: int, error: BaseException) -> None:
         os.write(gate, f"{type(error).__name__}: {error}".encode(errors="replace")[:_MAX_REASON])
 
 
-def _child(setup: dict[str, Any], code: bytes, spaces: list[int], descriptors: list[int], gate: int) -> NoReturn:
-    try:
-        words = _become_worker(setup, code, spaces, descriptors, gate)
-        os.close(gate)
-    except BaseException as error:
-        _say(gate, error)
-        os._exit(_NOT_RUN)
-    _run(words)
-
-
-def _become_worker(
-    setup: dict[str, Any], code: bytes, spaces: list[int], descriptors: list[int], gate: int
-) -> list[str]:
-    """Confine ourselves as a worker that was spawned is, wait for the letter, and do as it says."""
+def _confine(setup: dict[str, Any], code: bytes, spaces: list[int], descriptors: list[int], gate: int) -> None:
+    """Become what a worker that was spawned is before it loads its program."""
     for fd, kind in zip(spaces, _ENTERED_KINDS):
         libc.setns(fd, kind)
     os.setsid()
@@ -194,26 +198,36 @@ def _become_worker(
     rights.arrange([0, output, output, channel], keep=gate)
     seccomp.install(code)
     os.write(gate, CONFINED)
-    text = _all_of(gate)
-    if not text:
-        os._exit(0)  # the blank is not needed
-    return _follow(json.loads(text))
 
 
-def _follow(letter: dict[str, Any]) -> list[str]:
-    """Variables, folder, limits, and a state of one's own where siblings would share one; returns the words to run."""
-    os.environ.clear()
-    os.environ.update(letter["env"])
-    time.tzset()
-    os.chdir(letter["cwd"])
-    for name, value in letter["limits"].items():
-        rights.limit(name, value)
+def _prepare(setup: dict[str, Any]) -> None:
+    """Streams of one's own, and a state of one's own where siblings would share one."""
+    if setup["ahead"] and setup["rehearsal"]:
+        sys.modules[setup["rehearsal"]].rehearse()
     for name, fd, errors in (("stdout", 1, "strict"), ("stderr", 2, "backslashreplace")):
         stream = _stream(name, fd, errors)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     _reseed()
     gc.enable()
+
+
+def _await_letter(gate: int) -> dict[str, Any]:
+    text = _all_of(gate)
+    if not text:
+        os._exit(0)  # the blank is not needed
+    letter: dict[str, Any] = json.loads(text)
+    return letter
+
+
+def _follow(letter: dict[str, Any]) -> list[str]:
+    """Variables, folder and limits; returns the words to run."""
+    os.environ.clear()
+    os.environ.update(letter["env"])
+    time.tzset()
+    os.chdir(letter["cwd"])
+    for name, value in letter["limits"].items():
+        rights.limit(name, value)
     return list(letter["argv"])
 
 
@@ -239,11 +253,11 @@ def _reseed() -> None:
         processes.current_process().authkey = os.urandom(32)
 
 
-def _run(words: list[str]) -> NoReturn:
+def _run(words: list[str], programs: dict[str, types.CodeType]) -> NoReturn:
     """Be the interpreter whose command line is `words`: [-I] FILE …, or [-I] -c CODE …."""
     status = 1
     try:
-        status = _execute(words[2:] if words[1] == "-I" else words[1:])
+        status = _execute(words[2:] if words[1] == "-I" else words[1:], programs)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
@@ -255,7 +269,7 @@ def _run(words: list[str]) -> NoReturn:
         _leave(status)
 
 
-def _execute(words: list[str]) -> int:
+def _execute(words: list[str], programs: dict[str, types.CodeType]) -> int:
     program = types.ModuleType("__main__")
     program.__builtins__ = builtins  # type: ignore[attr-defined] # as in any interpreter
     if words[0] == "-c":
@@ -264,7 +278,7 @@ def _execute(words: list[str]) -> int:
     else:
         sys.argv = words
         program.__file__ = words[0]
-        code = compile(_read(words[0]), words[0], "exec")
+        code = programs.get(words[0]) or compile(_read(words[0]), words[0], "exec")
     sys.modules["__main__"] = program
     exec(code, program.__dict__)  # noqa: S102 -- it is what we are for
     return 0

@@ -112,10 +112,12 @@ class Zygotes:
         if spec.hosts:
             raise NoZygote("it has names of its own for other hosts")
 
-    async def _fork(self, place: Place, zygote: LiveZygote, spec: LaunchSpec, undo: AsyncExitStack) -> Blank:
+    async def _fork(
+        self, place: Place, zygote: LiveZygote, spec: LaunchSpec, undo: AsyncExitStack, *, ahead: bool = False
+    ) -> Blank:
         try:
             async with asyncio.timeout(self._options.fork_s):
-                return await make_blank(zygote, spec, self._ground, undo)
+                return await make_blank(zygote, spec, self._ground, undo, ahead=ahead)
         except TimeoutError:
             reason = f"its zygote did not fork within {self._options.fork_s:g} s"
             self._hung(place, zygote, reason)
@@ -261,7 +263,7 @@ class Zygotes:
     async def _make_blank(self, place: Place, zygote: LiveZygote, spec: LaunchSpec) -> Blank:
         undo = AsyncExitStack()
         try:
-            return await self._fork(place, zygote, spec, undo)
+            return await self._fork(place, zygote, spec, undo, ahead=True)
         except BaseException:
             await asyncio.shield(self._spawn(undo.aclose()))
             raise

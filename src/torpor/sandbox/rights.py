@@ -34,11 +34,12 @@ def become(uid: int, gid: int, *, drop_groups: bool) -> None:
     os.setresuid(uid, uid, uid)
 
 
-def renounce(uid: int, gid: int, *, drop_groups: bool) -> None:
-    """Take on these ids and keep no capability, nor any way to come by one."""
+def renounce(uid: int, gid: int, *, drop_groups: bool, kept: Sequence[int] = ()) -> None:
+    """Take on these ids and keep no capability, nor any way to come by one; `kept` goes by `drop_capabilities`."""
     close_capabilities()
-    become(uid, gid, drop_groups=drop_groups)
-    drop_capabilities()
+    become(uid, gid, drop_groups=drop_groups)  # which, after that, takes no capability away
+    mask = _mask(kept)
+    _set_capabilities(effective=mask, permitted=mask)
     no_new_privileges()
 
 
@@ -58,8 +59,12 @@ def keep_capabilities(kept: Sequence[int]) -> None:
     """Hold these alone, also as id 0 after an exec."""
     libc.prctl(_CAP_AMBIENT, _AMBIENT_CLEAR_ALL)
     _bound_capabilities(kept)
-    mask = sum(1 << number for number in kept)
+    mask = _mask(kept)
     _set_capabilities(effective=mask, permitted=mask)
+
+
+def _mask(capabilities: Sequence[int]) -> int:
+    return sum(1 << number for number in capabilities)
 
 
 def _bound_capabilities(kept: Sequence[int]) -> None:
