@@ -79,14 +79,13 @@ class Zygotes:
         assert spec.zygote is not None
         place = self._place(spec.zygote)
         place.calls.append(self._clock())
-        zygote = place.zygote
-        if zygote is None:
+        if (zygote := place.zygote) is None:
             raise NoZygote(place.reason)
         self._must_fit(place, zygote, spec)
         place.pattern = spec
         blank = place.take_blank(Shape.of(spec))
         if blank is None:
-            blank = await self._fork(place, zygote, spec, undo)
+            blank = await self._fork(place, spec, undo)
         else:
             undo.push_async_callback(blank.undo.aclose)
         self._refill_soon(place)
@@ -112,9 +111,9 @@ class Zygotes:
         if spec.hosts:
             raise NoZygote("it has names of its own for other hosts")
 
-    async def _fork(
-        self, place: Place, zygote: LiveZygote, spec: LaunchSpec, undo: AsyncExitStack, *, ahead: bool = False
-    ) -> Blank:
+    async def _fork(self, place: Place, spec: LaunchSpec, undo: AsyncExitStack, *, ahead: bool = False) -> Blank:
+        if (zygote := place.zygote) is None:
+            raise StartFailed(place.reason)
         try:
             async with asyncio.timeout(self._options.fork_s):
                 return await make_blank(zygote, spec, self._ground, undo, ahead=ahead)
@@ -245,11 +244,11 @@ class Zygotes:
     async def _refill(self, place: Place) -> None:
         try:
             await asyncio.sleep(self._options.refill_s)
-            while (spec := place.pattern) is not None and (zygote := place.zygote) is not None:
+            while (spec := place.pattern) is not None and place.zygote is not None:
                 self._drop_blanks(place, place.unwanted(Shape.of(spec)))
                 if len(place.blanks) >= self._wanted_blanks(place) or self._left_mb() < _BLANK_MB:
                     return
-                blank = await self._make_blank(place, zygote, spec)
+                blank = await self._make_blank(place, spec)
                 blank.measure()
                 place.blanks.append(blank)
         except (StartFailed, OSError) as error:
@@ -260,10 +259,10 @@ class Zygotes:
     def _wanted_blanks(self, place: Place) -> int:
         return preload.blanks(place.calls, self._clock(), self._options.hot_s, self._options.blanks)
 
-    async def _make_blank(self, place: Place, zygote: LiveZygote, spec: LaunchSpec) -> Blank:
+    async def _make_blank(self, place: Place, spec: LaunchSpec) -> Blank:
         undo = AsyncExitStack()
         try:
-            return await self._fork(place, zygote, spec, undo, ahead=True)
+            return await self._fork(place, spec, undo, ahead=True)
         except BaseException:
             await asyncio.shield(self._spawn(undo.aclose()))
             raise
