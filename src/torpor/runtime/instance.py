@@ -37,7 +37,7 @@ from torpor.runtime.world import World
 from torpor.wire.frames import Frame, Kind, ProtocolViolation
 from torpor.wire.messages import Call, Ready, pack_call, unpack_ready
 
-_LINGER_S = 0.25  # a process whose control channel ends has left; if it is still there by then, it closed the channel
+_LINGER_S = 1.0  # a process whose control channel ends has left; if it is still there by then, it closed the channel
 _INIT_KINDS = frozenset({Kind.READY, Kind.INIT_ERROR})
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import threading
 import time
 
 import pytest
@@ -146,6 +148,19 @@ async def test_losing_the_sentinel_fails_the_open_invocation(stage):
     error = json.loads((await stage.call()).payload)
     assert error["errorType"] == "Runtime.ExitError"
     assert "the sentinel is gone" in error["errorMessage"]
+
+
+@pytest.mark.slow
+async def test_a_killed_guest_that_takes_its_time_to_die_is_not_blamed_for_hanging_up(stage):
+    """The kernel closes its channel long before the process is gone: then its exit tells, not the channel's end."""
+
+    def die_slowly(guest, frame):
+        guest.control.shutdown(socket.SHUT_RDWR)
+        threading.Event().wait(0.4)
+
+    stage.open(after_ready(die_slowly), echo, exit_with=Exit(None, 9))
+    error = json.loads((await stage.call()).payload)
+    assert error["errorMessage"].endswith("Runtime exited with error: signal: killed")
 
 
 async def test_an_idle_instance_that_dies_is_forgotten(stage):
