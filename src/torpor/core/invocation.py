@@ -7,6 +7,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 
 class Depth(StrEnum):
@@ -77,3 +78,22 @@ class Outcome:
     @property
     def result(self) -> Result:
         return self.usage.result
+
+
+class Streamed(Protocol):
+    """An invocation whose answer may come in pieces: then there is a content type, and `read` gives them."""
+
+    content_type: str | None
+
+    async def read(self) -> bytes | None:
+        """The next piece; None at the end, when there is an outcome. Whoever does not read stops the function."""
+        ...
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended. Without a content type it is there at once, and has the whole answer."""
+        ...
+
+    def close(self) -> None:
+        """Nobody wants the rest. Idempotent."""
+        ...

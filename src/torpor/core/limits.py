@@ -14,6 +14,7 @@ class Limits:
     sync_payload: int = 6 * MIB
     http_api_payload: int = 10 * MIB
     response_payload: int = 6291556
+    stream_payload: int = 20 * MIB
     timeout_s: int = 900
     memory_min_mb: int = 128
     memory_max_mb: int = 10_240

@@ -9,13 +9,15 @@ the loop waits for the next one, and tasks that a handler left behind go on, unt
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import warnings
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, Callable, Protocol  # Callable not from collections.abc: that alias fails on 3.9.0 and 3.9.1
 
-from ..wire.frames import Frame, Kind
+from ..wire.frames import INVOKES, Frame, Kind
 from .channel import Channel, ChannelLost
+from .flows import Abandoned, Flow, Flows
 
 _Work = Coroutine[Any, Any, Any]
 Settle = Callable[[_Work], Any]  # runs a coroutine to its end, and returns what came of it
@@ -23,6 +25,8 @@ Settle = Callable[[_Work], Any]  # runs a coroutine to its end, and returns what
 
 class Answers(Protocol):
     """Whoever runs the handler for one frame."""
+
+    flows: Flows
 
     async def answer_async(self, frame: Frame) -> None: ...
 
@@ -64,6 +68,9 @@ class _Server:
             if frame.kind == Kind.SHUTDOWN:
                 self._leave()
                 return
+            if frame.kind not in INVOKES:
+                self._answers.flows.heed(frame)
+                continue
             task = self._loop.create_task(self._answer(frame))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -78,6 +85,47 @@ class _Server:
         self._done, self._lost = True, self._lost or error
         self._loop.remove_reader(self._channel.fileno())
         self._loop.stop()
+
+
+class TaskFlow(Flow):
+    """For tasks: the loop reads the channel. One that is cancelled ends what its generator waits for."""
+
+    def __init__(self, channel: Channel, request: int) -> None:
+        super().__init__(channel, request)
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[Any] | None = None
+
+    def heed(self, frame: Frame) -> None:
+        super().heed(frame)
+        self._changed.set()
+        if self._cancelled and self._task is not None:
+            self._task.cancel()
+
+    @contextlib.contextmanager
+    def driving(self) -> Iterator[None]:
+        """While a generator is driven. Raises Abandoned in the place of the cancellation that we asked for."""
+        if self._cancelled:
+            raise Abandoned
+        self._task = asyncio.current_task()
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self.cancelled:
+                raise
+            if self._task is not None and hasattr(self._task, "uncancel"):  # from Python 3.11 on
+                self._task.uncancel()
+            raise Abandoned from None
+        finally:
+            self._task = None
+
+    async def send_async(self, data: bytes) -> None:
+        """Wait until it may leave, and send it. Raises Abandoned and ChannelLost."""
+        left = memoryview(data)
+        while left:
+            while not self._credit:
+                self._changed.clear()
+                await self._changed.wait()
+            left = self._send_some(left)
 
 
 def _main_loop() -> asyncio.AbstractEventLoop:

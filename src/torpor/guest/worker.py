@@ -8,18 +8,21 @@ channel or ends the process. The server sees that, fails the invocation, and sta
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
-from types import CoroutineType
+from collections.abc import Iterator
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Callable  # not from collections.abc: that alias fails on 3.9.0 and 3.9.1
 
-from ..wire.frames import Frame, Kind
+from ..wire.frames import INVOKES, Frame, Kind
 from ..wire.messages import Call, pack_ready, unpack_call
-from . import faults, marshal, output
+from . import faults, marshal, output, streams
 from .channel import Channel, ChannelLost, open_channel
 from .context import LambdaContext
 from .event import wrap
+from .flows import Flows, SerialFlow, ThreadFlow
 from .handler import Handler, is_async
 from .initialise import initialise
 from .settings import GuestSettings, take_settings
@@ -61,18 +64,22 @@ def _load(channel: Channel, settings: GuestSettings) -> Handler | None:
 
 def serve(channel: Channel, handler: Handler, settings: GuestSettings) -> None:
     """Answer until the server closes its end or says so."""
-    worker = Worker(channel, handler, settings.max_response)
     if is_async(handler):
-        from .tasks import serve_in_loop  # only these pay for the import of asyncio
+        from .tasks import TaskFlow, serve_in_loop  # only these pay for the import of asyncio
 
+        worker = Worker(channel, handler, settings.max_response, TaskFlow)
         serve_in_loop(channel, worker)
         return
+    worker = Worker(channel, handler, settings.max_response, SerialFlow if settings.concurrency == 1 else ThreadFlow)
     answer = worker.answer if settings.concurrency == 1 else _in_threads(worker, settings.concurrency)
     while True:
         frame = channel.receive()
         if frame is None or frame.kind == Kind.SHUTDOWN:
             return
-        answer(frame)
+        if frame.kind in INVOKES:
+            answer(frame)
+        else:
+            worker.flows.heed(frame)
 
 
 def _in_threads(worker: Worker, count: int) -> Any:
@@ -89,7 +96,8 @@ def _in_threads(worker: Worker, count: int) -> Any:
 class Worker:
     """Runs the handler for one frame at a time per thread or task. `max_response` in bytes."""
 
-    def __init__(self, channel: Channel, handler: Handler, max_response: int) -> None:
+    def __init__(self, channel: Channel, handler: Handler, max_response: int, flow: Callable[..., Any]) -> None:
+        self.flows = Flows(flow, channel)
         self._channel = channel
         self._handler = handler
         self._max_response = max_response
@@ -100,12 +108,12 @@ class Worker:
     def answer(self, frame: Frame) -> None:
         """Run the handler and send what came of it. SystemExit and its like pass: they end the process."""
         call, payload = _begin(frame)
-        self._send(frame.id, *self._run(call, payload))
+        self._send(frame.id, *self._run(frame, call, payload))
 
     async def answer_async(self, frame: Frame) -> None:
         """`answer` for a handler written with `async def`, in a task of its own."""
         call, payload = _begin(frame)
-        self._send(frame.id, *await self._run_async(call, payload))
+        self._send(frame.id, *await self._run_async(frame, call, payload))
 
     def answer_or_leave(self, frame: Frame) -> None:
         """`answer` for a pool's thread, where an exit would otherwise be kept in a future that nobody reads."""
@@ -124,20 +132,48 @@ class Worker:
             os._exit(0)  # a child that the handler forked and let return: the answer is its parent's to give
         self._channel.send(kind, request, answer)
 
-    def _run(self, call: Call, payload: bytes) -> tuple[int, bytes]:
+    def _run(self, frame: Frame, call: Call, payload: bytes) -> tuple[int, bytes]:
         try:
             result = self._handler(wrap(marshal.read_event(payload)), LambdaContext(call))
-            if type(result) is CoroutineType:
-                result = self._wait_for(result)
+            if type(result) in streams.UNFINISHED:
+                return self._drive(result, frame)
             return self._result(result)
         except Exception as error:
             return _error(error, call)
 
-    async def _run_async(self, call: Call, payload: bytes) -> tuple[int, bytes]:
+    def _drive(self, result: Any, frame: Frame) -> tuple[int, bytes]:
+        """What comes of a generator, or of a coroutine that a plain function returned, as a decorator does."""
+        if type(result) is CoroutineType:
+            result = self._wait_for(result)
+        if type(result) is AsyncGeneratorType:
+            result = streams.in_steps(result, self._wait_for)
+        if type(result) is not GeneratorType:
+            return self._result(result)
+        with self._sink(frame) as sink:
+            return streams.drive(result, sink)
+
+    async def _run_async(self, frame: Frame, call: Call, payload: bytes) -> tuple[int, bytes]:
         try:
-            return self._result(await self._handler(wrap(marshal.read_event(payload)), LambdaContext(call)))
+            with self._sink(frame) as sink:
+                result = self._handler(wrap(marshal.read_event(payload)), LambdaContext(call))
+                if type(result) is not AsyncGeneratorType:
+                    result = await result
+                if type(result) in streams.GENERATORS:
+                    return await streams.drive_async(result, sink)
+            return self._result(result)
         except (Exception, _cancelled()) as error:  # what it awaited was cancelled, or it cancelled itself
             return _error(error, call)
+
+    @contextlib.contextmanager
+    def _sink(self, frame: Frame) -> Iterator[Any]:
+        """Where what a handler yields is to go: out at once, where the caller takes pieces."""
+        if frame.kind != Kind.INVOKE_STREAM:
+            yield streams.Joining(self._max_response)
+            return
+        try:
+            yield streams.Streaming(self.flows.open(frame.id))
+        finally:
+            self.flows.close(frame.id)
 
     def _wait_for(self, coroutine: Any) -> Any:
         """What comes of a coroutine that a plain function returned: a decorator around an `async def` does that."""

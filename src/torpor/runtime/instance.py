@@ -224,7 +224,9 @@ class Instance:
         arn = f"{self._arn}:{invocation.qualifier}" if invocation.qualifier else self._arn
         context = invocation.client_context or ""
         head = pack_call(Call(invocation.request_id, arn, self._timeout_ms, invocation.trace_id, context))
-        self._attachment.control.send(Kind.INVOKE, self._last_id, head, invocation.payload)
+        control, stream = self._attachment.control, job.stream
+        kind = Kind.INVOKE if stream is None else stream.attach(control, self._last_id, self.end)
+        control.send(kind, self._last_id, head, invocation.payload)
         if self.frozen:
             self._thaw()  # last, so that it wakes once, to its work
 
@@ -265,6 +267,8 @@ class Instance:
         outcome_at = self._shared.clock()
         self._attachment.output.drain(finish=len(self._jobs) == 1)
         job = self._jobs.pop(request)
+        if job.stream is not None:
+            payload, result = job.stream.judge(payload, result)
         usage = self._usage(job, result, outcome_at)
         self._owner.on_finished(job)
         if self.state is InstanceState.BUSY:  # first the next one's work, then this one's answer
@@ -331,9 +335,17 @@ class Instance:
             self._finish(frame.id, frame.payload, Result.OK)
         elif frame.kind == Kind.ERROR:
             self._finish(frame.id, frame.payload, Result.ERROR)
-        else:
+        elif frame.kind == Kind.TOO_LARGE:
             failure = faults.too_large(self._shared.limits.response_payload)
             self._finish(frame.id, failure.payload(""), failure.result)
+        else:
+            self._on_piece(frame)
+
+    def _on_piece(self, frame: Frame) -> None:
+        stream = self._jobs[frame.id].stream
+        breach = "an answer in pieces, which nobody asked for," if stream is None else stream.heed(frame)
+        if breach:
+            self._on_violation(breach)
 
     def _on_init(self, frame: Frame) -> None:
         if self._ready.done():

@@ -7,8 +7,11 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from torpor.core.invocation import Depth, Invocation, Outcome
+from torpor.core.invocation import Depth, Invocation, Outcome, Result
+from torpor.runtime.control import Control
+from torpor.runtime.faults import Failure
 from torpor.runtime.journal import Tail
+from torpor.wire.frames import Frame
 
 Done = Callable[[Outcome | Exception], None]
 
@@ -17,6 +20,16 @@ class Queue(Protocol):
     """Where it waits."""
 
     def drop(self, job: Job) -> None: ...
+
+
+class Stream(Protocol):
+    """Where an answer goes that may come in pieces."""
+
+    def attach(self, control: Control, request: int, end: Callable[[Failure], None]) -> int: ...
+
+    def heed(self, frame: Frame) -> str: ...
+
+    def judge(self, payload: bytes, result: Result) -> tuple[bytes, Result]: ...
 
 
 class Job:
@@ -38,10 +51,13 @@ class Job:
         "settled",
         "since",
         "start_ms",
+        "stream",
         "tail",
     )
 
-    def __init__(self, invocation: Invocation, done: Done, queue: Queue, now: float) -> None:
+    def __init__(
+        self, invocation: Invocation, done: Done, queue: Queue, now: float, stream: Stream | None = None
+    ) -> None:
         self.invocation = invocation
         self.admitted = time.time()
         self.since = now  # on the loop's clock
@@ -54,6 +70,7 @@ class Job:
         self.settled = False  # its caller was told, or has left
         self.failed_starts = 0
         self.tail = Tail() if invocation.want_log else None
+        self.stream = stream
         self._done = done
         self._queue = queue
 

@@ -16,9 +16,10 @@ from torpor.core.invocation import Invocation, Outcome
 from torpor.core.limits import Limits
 from torpor.policy import evict
 from torpor.policy.keep_alive import Patience
+from torpor.runtime.answers import Answer
 from torpor.runtime.capacity import Capacity
 from torpor.runtime.instance import Surroundings
-from torpor.runtime.job import Done, Job
+from torpor.runtime.job import Done, Job, Stream
 from torpor.runtime.journal import LogSink
 from torpor.runtime.pool import Host, Pool, PoolOptions, PoolStatistics
 from torpor.runtime.ports import DoorOpener
@@ -130,7 +131,16 @@ class Node:
             job.leave()
             raise
 
-    def begin(self, revision: Revision, invocation: Invocation, done: Done) -> Job:
+    async def stream(self, revision: Revision, invocation: Invocation, ended: Callable[[Outcome], None]) -> Answer:
+        """As `invoke`, for an answer that may come in pieces: returns with the first one, or with a whole answer.
+
+        `ended` gets the outcome of an answer that was taken to its end. Whoever has it must `close` it.
+        """
+        answer = Answer(self._options.limits.stream_payload, ended)
+        await answer.begin(self.begin(revision, invocation, answer.done, answer))
+        return answer
+
+    def begin(self, revision: Revision, invocation: Invocation, done: Done, stream: Stream | None = None) -> Job:
         """As `invoke`, without a task that waits: `done` gets the outcome, or the exception, some time after this.
 
         Raises what is known at once. `leave` on the job is what cancelling is for `invoke`.
@@ -138,7 +148,7 @@ class Node:
         if self._closing:
             raise StartFailed("torpor is shutting down and takes no more work.")
         pool = self._pools.get(revision.key) or self._open_pool(revision)
-        job = Job(invocation, done, pool, pool.now())
+        job = Job(invocation, done, pool, pool.now(), stream)
         pool.submit(job)
         return job
 

@@ -19,15 +19,21 @@ class Kind:
 
     INVOKE = 1  # server → guest: metadata and event, see `messages.pack_invoke`
     SHUTDOWN = 2  # server → guest: leave in good order
+    INVOKE_STREAM = 3  # server → guest: as INVOKE, and the answer may come in pieces
+    CREDIT = 4  # server → guest: so many more bytes of an answer may come, see `streams`
+    CANCEL = 5  # server → guest: nobody wants the rest of an answer
     READY = 16  # guest → server: the handler is loaded; JSON {"init_ms": …, "modules": […]}
     INIT_ERROR = 17  # guest → server: initialisation failed; Lambda's error object
     RESULT = 18  # guest → server: the handler's result as JSON
     ERROR = 19  # guest → server: the handler failed; Lambda's error object
     TOO_LARGE = 20  # guest → server: the result was larger than the limit; its size in decimal digits
+    BEGIN = 21  # guest → server: the answer comes in pieces from here on; its content type
+    CHUNK = 22  # guest → server: a piece of it; an empty RESULT, or an ERROR, is its end
 
 
-FROM_SERVER = frozenset({Kind.INVOKE, Kind.SHUTDOWN})
-FROM_GUEST = frozenset({Kind.READY, Kind.INIT_ERROR, Kind.RESULT, Kind.ERROR, Kind.TOO_LARGE})
+INVOKES = frozenset({Kind.INVOKE, Kind.INVOKE_STREAM})
+FROM_SERVER = frozenset({Kind.INVOKE, Kind.SHUTDOWN, Kind.INVOKE_STREAM, Kind.CREDIT, Kind.CANCEL})
+FROM_GUEST = frozenset({Kind.READY, Kind.INIT_ERROR, Kind.RESULT, Kind.ERROR, Kind.TOO_LARGE, Kind.BEGIN, Kind.CHUNK})
 ANY_KIND = FROM_SERVER | FROM_GUEST
 
 
