@@ -55,7 +55,9 @@ from torpor.gateway.door import Doors
 from torpor.gateway.function_urls import FunctionUrls
 from torpor.gateway.http_apis import HttpApiServer, api_address
 from torpor.gateway.management import Management
+from torpor.gateway.openings import Openings
 from torpor.gateway.origins import Hosts
+from torpor.gateway.reach import Reach
 from torpor.gateway.serve import Server, Serving, listen, url_of
 from torpor.gateway.uploads import Uploads
 from torpor.gateway.use_cases import Instances, ServerFacts, UseCases
@@ -202,7 +204,7 @@ async def _open_back(
             limits=settings.limits,
             home=home,
         ),
-        open_door=partial(_open_door, doors),
+        open_door=Openings(partial(_open_door, doors), Reach(logs)),
         log_sink=logs,
         abandoned=lambda outcome: ledger.record(outcome.usage),
     )
@@ -336,9 +338,7 @@ def _authenticator(settings: ServerSettings, data: DataDir, known: Identities) -
     return Closed(keys) if Auth(settings.auth) is Auth.ON else Open(keys)
 
 
-async def _open_door(
-    doors: Sequence[Doors], revision: Revision, _instance_id: str, listeners: Sequence[socket]
-) -> AsyncClosable:
+async def _open_door(doors: Sequence[Doors], revision: Revision, listeners: Sequence[socket]) -> AsyncClosable:
     """The platform's own interface inside an instance: as that function, with its rights and no others."""
     return await doors[0].open(revision.config, revision.version, listeners)
 

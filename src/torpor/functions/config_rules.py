@@ -13,6 +13,7 @@ from torpor.core.errors import InvalidValue
 from torpor.core.function import CUSTOM_RUNTIMES, FunctionConfig, Isolation
 from torpor.core.identity import is_permission
 from torpor.core.limits import Limits
+from torpor.policy import reach
 
 RUNTIMES = ("python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14", *CUSTOM_RUNTIMES)
 DEPRECATED = ("python2.7", "python3.6", "python3.7", "python3.8")
@@ -40,10 +41,6 @@ RESERVED = frozenset(
 )
 _HANDLER = re.compile(r"[^\s]{1,128}")
 _VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
-_HOST = re.compile(
-    r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*", re.IGNORECASE
-)
-_REACH = re.compile(r"(?P<host>[^:/\s]+):(?P<port>\d{1,5})")
 _MOST_TAGS = 50
 _FIXED = frozenset({"name"})
 _TEXTS = ("name", "handler", "runtime", "role", "description", "architecture")
@@ -79,8 +76,7 @@ class ConfigRules:
         _check_tags(config.tags)
         if config.isolation is not Isolation.SANDBOX:
             raise InvalidValue(f"isolation {config.isolation.value!r} is not available yet: leave it out.")
-        for entry in config.reach:
-            _check_reach(entry, config.reach)
+        _check_reach(config.reach)
         for entry in config.permissions:
             _check_permission(entry)
 
@@ -222,18 +218,34 @@ def _check_tags(tags: Mapping[str, str]) -> None:
             raise InvalidValue(f"The tag {key[:128]!r} is too long: 128 characters for a key, 256 for a value.")
 
 
-def _check_reach(entry: str, among: tuple[str, ...]) -> None:
-    if entry == "*":
-        return
-    match = _REACH.fullmatch(entry)
-    if match is None or _HOST.fullmatch(match["host"]) is None or not 1 <= int(match["port"]) <= 65_535:
-        scheme, mark, rest = entry.partition("://")
-        meant = rest.partition("/")[0] if mark else "api.example.com"
-        if ":" not in meant:
-            meant += ":80" if scheme == "http" else ":443"
-        raise InvalidValue(f"reach holds {entry!r}: write HOST:PORT, such as {meant}, or * for the whole web.")
-    if among.count(entry) > 1:
-        raise InvalidValue(f"reach holds {entry!r} twice.")
+def _check_reach(entries: tuple[str, ...]) -> None:
+    if len(entries) > reach.MOST_ENTRIES:
+        raise InvalidValue(f"reach has {len(entries)} entries: at most {reach.MOST_ENTRIES} are possible.")
+    for entry in entries:
+        try:
+            if entry != reach.WEB:
+                reach.parse(entry)
+        except ValueError:
+            raise InvalidValue(
+                f"reach holds {entry!r}: write HOST:PORT, such as {_meant(entry)}, or * for the whole web."
+            ) from None
+        if entries.count(entry) > 1:
+            raise InvalidValue(f"reach holds {entry!r} twice.")
+    taken = reach.in_the_way(entries)
+    if taken is not None:
+        raise InvalidValue(
+            f"reach holds {str(taken)!r}: inside an instance that port of its loopback is the platform's own. Have the "
+            "service listen on another port, or name it by another name of the host."
+        )
+
+
+def _meant(entry: str) -> str:
+    """What somebody may have had in mind who wrote a URL, or a host alone."""
+    scheme, mark, rest = entry.partition("://")
+    meant = rest.partition("/")[0] if mark else "api.example.com"
+    if ":" in meant:
+        return meant
+    return meant + (":80" if scheme == "http" else ":443")
 
 
 def _check_permission(entry: str) -> None:

@@ -26,12 +26,12 @@ class Attachment:
         self._door: AsyncClosable | None = None
         self._closed = False
 
-    async def open(self, revision: Revision, instance_id: str, open_door: DoorOpener) -> None:
+    async def open(self, revision: Revision, log_stream: str, open_door: DoorOpener) -> None:
         """Serve the door first, then listen: the guest may begin to speak at once.
 
         Raises StartFailed when the instance ended meanwhile.
         """
-        door = await open_door(revision, instance_id, self.launched.listeners)
+        door = await open_door(revision, log_stream, self.launched.listeners)
         if self._closed:
             await _attempt(door.close)
             raise StartFailed("the instance ended before it was ready")

@@ -11,7 +11,7 @@ import socket
 from torpor.core.errors import StartFailed
 from torpor.runtime import forked, init
 
-MAX_DOORS = 8
+MAX_DOORS = 64
 
 
 class Birth:

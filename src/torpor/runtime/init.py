@@ -105,7 +105,6 @@ def _root(orders: Orders) -> None:
         tmp_mb=orders["tmp_mb"],
         shm_mb=orders["shm_mb"],
         owner=worker,
-        hosts=orders["hosts"],
         resolver=network_host,
     )
     for source, _, read_only in orders["mounts"]:

@@ -152,7 +152,7 @@ class Instance:
         limit = self._shared.start_timeout_s + self.revision.config.timeout_s
         try:
             async with asyncio.timeout(limit):
-                await self._attachment.open(self.revision, self._world.instance_id, self._shared.open_door)
+                await self._attachment.open(self.revision, self._world.log_stream, self._shared.open_door)
                 await asyncio.shield(self._ready)
         except TimeoutError:
             raise InitFailed.by(faults.init_timed_out(limit)) from None

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from torpor.core.errors import NotSupported, StartFailed
 from torpor.core.function import Isolation
 from torpor.core.invocation import Depth
-from torpor.runtime import janitor, orders
+from torpor.runtime import janitor, names, orders
 from torpor.runtime.accounts import meter_of
 from torpor.runtime.blanks import bounds_of
 from torpor.runtime.commands import run_command, take_back
@@ -188,6 +188,7 @@ class Sandboxes:
             under_way.set_result(None)
 
     async def _start_or_undo(self, spec: LaunchSpec) -> Sandboxed:
+        spec = names.with_names(spec, self._options.run_dir / "names")
         reason = spec.no_zygote
         if spec.zygote is not None and self._options.zygotes and not reason:
             try:

@@ -52,7 +52,7 @@ def begin(orders: Orders, descriptors: list[int], report: socket.socket, code: b
     _, received, _, _ = socket.recv_fds(ours, 1, 1)
     namespaces.write_maps(pid, orders["users"], orders["groups"], deny_setgroups=False)
     libc.setns(received[0], NEWNS)  # to lay out with our rights, in mounts over which the nest has its own
-    root.lay_out(orders["root"], hosts={}, resolver=False)
+    root.lay_out(orders["root"], resolver=False)
     root.make_scratch(orders["root"], tmp_mb=_TMP_MB, shm_mb=_SHM_MB, owner=orders["users"][0][1])
     root.add(orders["root"], orders["mounts"])
     place = os.open(orders["root"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -42,7 +42,6 @@ def instance(
         "mounts": [[mount.source, mount.target, mount.read_only] for mount in spec.mounts],
         "tmp_mb": spec.tmp_mb,
         "shm_mb": shm_mb(spec),
-        "hosts": dict(spec.hosts),
         "doors": list(spec.doors),
         "network": spec.network,
         "limits": limits,

@@ -13,7 +13,8 @@ class AsyncClosable(Protocol):
     async def close(self) -> None: ...
 
 
-# Serves the platform's own interface, as that function, on the instance's listeners (in the order of its doors).
+# Serves an instance's listeners, in the order of its doors: first the platform's own interface, as that function, then
+# its ways to other hosts. The text is the name of its log stream.
 DoorOpener = Callable[[Revision, str, Sequence[socket.socket]], Awaitable[AsyncClosable]]
 
 
@@ -24,6 +25,6 @@ class NoDoor:
         return
 
 
-async def open_no_door(_revision: Revision, _instance_id: str, _listeners: Sequence[socket.socket]) -> AsyncClosable:
+async def open_no_door(_revision: Revision, _log_stream: str, _listeners: Sequence[socket.socket]) -> AsyncClosable:
     """Accept nothing on the listeners; they close with their instance."""
     return NoDoor()

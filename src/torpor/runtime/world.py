@@ -13,7 +13,8 @@ from torpor.core.function import Environment, Revision, is_custom
 from torpor.core.limits import Limits
 from torpor.guest import layout
 from torpor.guest.settings import PRIVATE_VARIABLE, to_variable
-from torpor.policy import preload
+from torpor.policy import preload, reach
+from torpor.runtime.spec import DOOR as DOOR_LISTENER
 from torpor.runtime.spec import LaunchSpec, Mount, ZygoteSpec
 
 TASK_ROOT = "/var/task"
@@ -62,6 +63,8 @@ def build_world(
         tmp_mb=config.tmp_mb,
         processes=limits.instance_processes,
         open_files=limits.instance_files,
+        hosts=reach.names(config.reach),
+        doors=(DOOR_LISTENER, *((way.address, way.port) for way in reach.ways(config.reach))),
         isolation=config.isolation,
         zygote=base,
         no_zygote=no_zygote or preload.variable_in_the_way(env, base.env),
@@ -72,7 +75,8 @@ def build_world(
 def variables(revision: Revision, *, home: Home, limits: Limits, log_stream: str) -> dict[str, str]:
     """The instance's environment: defaults, then the function's own variables, then what is reserved."""
     own = {name: value for name, value in revision.config.variables.items() if name not in RESERVED}
-    return {**_defaults(revision.environment), **own, **_reserved(revision, home, limits, log_stream)}
+    proxy = reach.variables(revision.config.reach)
+    return {**_defaults(revision.environment), **proxy, **own, **_reserved(revision, home, limits, log_stream)}
 
 
 def zygote_of(environment: Environment) -> ZygoteSpec:

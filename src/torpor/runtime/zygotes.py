@@ -108,8 +108,6 @@ class Zygotes:
                 raise NoZygote(f"it has a mount of its own at {mount.target}")
             if mount.target == _TASK and (reason := preload.module_in_the_way(_entries(mount.source), zygote.modules)):
                 raise NoZygote(reason)
-        if spec.hosts:
-            raise NoZygote("it has names of its own for other hosts")
 
     async def _fork(self, place: Place, spec: LaunchSpec, undo: AsyncExitStack, *, ahead: bool = False) -> Blank:
         if (zygote := place.zygote) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -20,6 +21,10 @@ NEWNET = 0x40000000
 _PARENT = 0x00008000
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP_RUNNING = 0x41
+_LO = 1  # its index, in every network namespace
+_RTM_NEWADDR = 20
+_IFA_LOCAL = 2
+_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_CREATE = 0x1, 0x4, 0x400
 
 IdMap = list[tuple[int, int, int]]  # inside, outside, count
 
@@ -60,6 +65,22 @@ def loopback_up() -> None:
 
 
 def listen(address: str, port: int, backlog: int = 128) -> socket.socket:
-    """A listening stream socket in the caller's network namespace."""
+    """A listening stream socket in the caller's network namespace, whose loopback gets the address if it lacks it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    if not address.startswith("127.") and address != "::1":
+        _add_to_loopback(family, socket.inet_pton(family, address))
     return socket.create_server((address, port), family=family, backlog=backlog)
+
+
+def _add_to_loopback(family: socket.AddressFamily, address: bytes) -> None:
+    """By route netlink: the older calls replace an interface's IPv4 address rather than add one."""
+    about = struct.pack("=BBBBi", family, len(address) * 8, 0, 0, _LO)
+    attribute = struct.pack("=HH", 4 + len(address), _IFA_LOCAL) + address
+    length = 16 + len(about) + len(attribute)
+    flags = _NLM_F_REQUEST | _NLM_F_ACK | _NLM_F_CREATE
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
+        kernel.sendall(struct.pack("=IHHII", length, _RTM_NEWADDR, flags, 1, 0) + about + attribute)
+        answer = kernel.recv(4096)
+    error = -struct.unpack_from("=i", answer, 16)[0]
+    if error not in (0, errno.EEXIST):
+        raise OSError(error, os.strerror(error))

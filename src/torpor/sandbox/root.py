@@ -36,8 +36,10 @@ _SHARED_ETC = (
     "ssl/certs",
     "ssl/openssl.cnf",
 )
+HOSTS = "127.0.0.1 localhost\n::1 localhost\n"  # how every /etc/hosts begins
 _TEXTS = {
     "group": f"root:x:0:\n{USER}:x:{GROUP_ID}:\nnogroup:x:65534:\n",
+    "hosts": HOSTS,
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nprotocols: files\nservices: files\n",
     "passwd": (
         "root:x:0:0:root:/:/sbin/nologin\n"
@@ -66,18 +68,18 @@ _PROC_HIDDEN = (
 _MIB = 1024 * 1024
 
 
-def build(root: str, *, tmp_mb: int, shm_mb: int, owner: int, hosts: Mapping[str, str], resolver: bool) -> None:
+def build(root: str, *, tmp_mb: int, shm_mb: int, owner: int, resolver: bool) -> None:
     """Assemble the root at `root`. `owner` is the worker's uid and gid as its creator sees it."""
-    lay_out(root, hosts=hosts, resolver=resolver)
+    lay_out(root, resolver=resolver)
     fill(root, tmp_mb=tmp_mb, shm_mb=shm_mb, owner=owner)
 
 
-def lay_out(root: str, *, hosts: Mapping[str, str], resolver: bool) -> None:
+def lay_out(root: str, *, resolver: bool) -> None:
     """What of a root is the same for all its instances: programs, configuration, devices, empty folders."""
     mounts.make_private()
     mounts.tmpfs(root, "size=4m,nr_inodes=4k,mode=0755")
     _programs(root)
-    _configuration(f"{root}/etc", hosts, resolver=resolver)
+    _configuration(f"{root}/etc", resolver=resolver)
     _devices(f"{root}/dev")
     for name in ("cpu", "node"):
         _bind_if_there(f"/sys/devices/system/{name}", f"{root}/sys/devices/system/{name}", SEALED | NOEXEC)
@@ -161,10 +163,9 @@ def _programs(root: str) -> None:
             _bind_if_there(f"/{name}", f"{root}/{name}", SEALED)
 
 
-def _configuration(etc: str, hosts: Mapping[str, str], *, resolver: bool) -> None:
+def _configuration(etc: str, *, resolver: bool) -> None:
     os.makedirs(etc, mode=0o755)
-    names = "127.0.0.1 localhost\n::1 localhost\n" + "".join(f"{to} {name}\n" for name, to in hosts.items())
-    for name, text in {**_TEXTS, "hosts": names, "resolv.conf": _resolver() if resolver else ""}.items():
+    for name, text in {**_TEXTS, "resolv.conf": _resolver() if resolver else ""}.items():
         with open(f"{etc}/{name}", "w", encoding="utf-8") as file:
             file.write(text)
     os.symlink("../usr/lib/os-release", f"{etc}/os-release")

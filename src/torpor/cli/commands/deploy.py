@@ -53,6 +53,10 @@ def deploy(
     env: Annotated[
         list[str] | None, flags.option(metavar="KEY=VALUE", text="An environment variable; may be repeated.")
     ] = None,
+    reach: Annotated[
+        list[str] | None,
+        flags.option(metavar="HOST:PORT", text='What it may connect to, or "*" for the web; may be repeated.'),
+    ] = None,
     public: Annotated[
         bool | None,
         flags.option(
@@ -76,7 +80,7 @@ def deploy(
     """
     client = connect(context, url, data)
     given = {"name": name, "runtime": runtime, "handler": handler, "memory": memory, "timeout": timeout,
-             "public": public, "source_builds": source_builds or None}  # fmt: skip
+             "public": public, "reach": tuple(reach or ()) or None, "source_builds": source_builds or None}  # fmt: skip
     called, config, archive = prepared(path, given, env or [])
     with output.progress(f"uploading {called} ({output.size(len(archive))})", quiet=as_json):
         description = put(client, called, config, archive)
@@ -114,8 +118,6 @@ def prepared(path: Path, given: dict[str, Any], env: list[str]) -> tuple[str, di
         raise WrongUse(f"no name can be made from {path}: give one with --name, of letters, digits, - and _")
     function_path(name)  # a name that cannot be one is told before anything is packed
     handler = _handler(table, source)
-    if table.reach:
-        output.say("warning: `reach` is checked and kept, and opens nothing yet: the function has no network")
     try:
         return name, _config(table, handler), pack(path)
     except (UserError, OSError) as error:
