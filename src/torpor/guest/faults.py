@@ -36,12 +36,14 @@ def encode(error: dict[str, Any]) -> bytes:
     return json.dumps(error).encode()
 
 
-def log(error: dict[str, Any]) -> None:
-    """Write the error where the function's output goes, as Lambda's runtime does."""
+def log(error: dict[str, Any], hint: str = "") -> None:
+    """Write the error where the function's output goes, as Lambda's runtime does; a hint of our own comes last."""
     message = ": ".join(part for part in (error["errorType"], error["errorMessage"]) if part)
     lines = [f"[ERROR] {message}", "Traceback (most recent call last):"]
     for entry in error["stackTrace"]:
         lines += [_unbreakable(line) for line in entry.splitlines()]
+    if hint:
+        lines.append(f"[HINT] {hint}")
     sys.stdout.write("\n".join(lines) + "\n")
 
 

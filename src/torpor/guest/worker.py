@@ -18,7 +18,7 @@ from typing import Any, Callable  # not from collections.abc: that alias fails o
 
 from ..wire.frames import INVOKES, Frame, Kind
 from ..wire.messages import Call, pack_ready, unpack_call
-from . import faults, marshal, output, streams
+from . import closed, faults, marshal, output, streams
 from .channel import Channel, ChannelLost, open_channel
 from .context import LambdaContext
 from .event import wrap
@@ -53,7 +53,7 @@ def _load(channel: Channel, settings: GuestSettings) -> Handler | None:
         handler, report = initialise(settings)
     except Exception as error:
         described = faults.describe(error, "")
-        faults.log(described)
+        faults.log(described, closed.hint(error))
         output.flush()
         channel.send(Kind.INIT_ERROR, 0, faults.encode(described))
         return None
@@ -200,7 +200,7 @@ def _begin(frame: Frame) -> tuple[Call, bytes]:
 
 def _error(error: BaseException, call: Call) -> tuple[int, bytes]:
     described = faults.describe(error, call.request_id)
-    _try_log(described)
+    _try_log(described, closed.hint(error))
     return Kind.ERROR, faults.encode(described)
 
 
@@ -210,9 +210,9 @@ def _cancelled() -> type[BaseException]:
     return CancelledError
 
 
-def _try_log(described: dict[str, Any]) -> None:
+def _try_log(described: dict[str, Any], hint: str) -> None:
     try:
-        faults.log(described)
+        faults.log(described, hint)
     except (OSError, ValueError):  # the handler closed its own output; the error is still answered
         sys.stdout = sys.__stdout__
 

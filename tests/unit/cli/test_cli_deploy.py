@@ -199,11 +199,12 @@ def test_wrong_use_is_noticed_before_anything_is_sent(torpor, fake, project, tmp
     assert fake.calls == []
 
 
-def test_reach_that_opens_nothing_is_warned_about(torpor, project):
-    """A function that counts on the network learns of it when it is deployed."""
-    ran = torpor("deploy", project(app__py="def lambda_handler(e, c): ...\n", torpor__toml='reach = ["a.com:443"]\n'))
-    assert ran.code == 0
-    assert "opens nothing yet" in ran.err
+def test_reach_flags_take_the_place_of_the_tables_reach(torpor, project, fake):
+    """Whoever gives one on the command line says all that the function may connect to."""
+    folder = project(app__py="def lambda_handler(e, c): ...\n", torpor__toml='reach = ["a.com:443"]\n')
+    for flags, expected in (((), ["a.com:443"]), (("--reach", "b.com:1", "--reach", "*"), ["b.com:1", "*"])):
+        assert torpor("deploy", folder, *flags).code == 0
+        assert config_of(fake)["reach"] == expected
 
 
 @pytest.mark.parametrize(("folder", "name"), [("Über uns", "Uber-uns"), ("ünï", "uni"), ("my.fn", "my-fn")])
