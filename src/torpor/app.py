@@ -35,6 +35,7 @@ from torpor.core.arn import Home
 from torpor.core.errors import TorporError, UserError
 from torpor.core.function import Revision
 from torpor.functions.accounting import Accounting
+from torpor.functions.aliases import Aliases
 from torpor.functions.catalog import Catalog
 from torpor.functions.collector import Collector
 from torpor.functions.concurrency import Concurrency
@@ -275,10 +276,11 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
                 deployer=back.deployer,
                 invoker=back.invoker,
                 urls=urls,
+                aliases=Aliases(catalog),
                 concurrency=back.concurrency,
                 home=home,
                 limits=settings.limits,
-                code_location=lambda name: links.location(name, catalog.get(name).bundle),
+                code_location=lambda function: links.location(function.name, function.bundle),
                 url_address=partial(function_address, url),
             ),
             iam_service(roles=roles, home=home),

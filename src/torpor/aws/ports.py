@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from torpor.core.arn import FunctionRef
+from torpor.core.attached import Alias
 from torpor.core.function import Function, FunctionConfig, FunctionUrl, Role
 from torpor.core.identity import Credentials, Principal
 from torpor.core.invocation import Outcome
@@ -25,18 +26,65 @@ class Catalog(Protocol):
     """All functions. `get` raises FunctionNotFound in Lambda's words, also for a version that does not exist."""
 
     def get(self, name: str, qualifier: str | None = None) -> Function: ...
-    def list(self, after: str | None = None, limit: int = 50) -> FunctionPage: ...
+    def list(self, after: str | None = None, limit: int = 50, *, versions: bool = False) -> FunctionPage: ...
+    def list_versions(self, name: str, after: str | None = None, limit: int = 50) -> FunctionPage: ...
 
 
 class Deployer(Protocol):
     async def create(self, config: FunctionConfig, archive: bytes, *, publish: bool = False) -> Function: ...
     async def update_code(
-        self, name: str, archive: bytes, revision_id: str | None = None, *, dry_run: bool = False
+        self, name: str, archive: bytes, revision_id: str | None = None, *, dry_run: bool = False, publish: bool = False
+    ) -> Function: ...
+    async def publish(
+        self,
+        name: str,
+        *,
+        description: str | None = None,
+        code_sha256: str | None = None,
+        revision_id: str | None = None,
     ) -> Function: ...
     async def update_config(
         self, name: str, changes: Mapping[str, Any], revision_id: str | None = None
     ) -> Function: ...
     async def delete(self, name: str) -> None: ...
+    async def delete_version(self, name: str, version: str) -> None: ...
+
+
+class AliasPage(Protocol):
+    """Some aliases in order of their names, and the name to go on after: None on the last page."""
+
+    @property
+    def aliases(self) -> tuple[Alias, ...]: ...
+
+    @property
+    def next(self) -> str | None: ...
+
+
+class Aliases(Protocol):
+    def get(self, function: str, name: str) -> Alias: ...
+    def list(
+        self, function: str, *, version: str | None = None, after: str | None = None, limit: int = 50
+    ) -> AliasPage: ...
+    async def create(
+        self,
+        function: str,
+        name: str,
+        version: str,
+        *,
+        description: str = "",
+        weights: Mapping[str, float] | None = None,
+    ) -> Alias: ...
+    async def update(
+        self,
+        function: str,
+        name: str,
+        *,
+        version: str | None = None,
+        description: str | None = None,
+        weights: Mapping[str, float] | None = None,
+        revision_id: str | None = None,
+    ) -> Alias: ...
+    async def delete(self, function: str, name: str) -> bool: ...
 
 
 class Invoker(Protocol):
@@ -55,10 +103,16 @@ class Invoker(Protocol):
 
 
 class Urls(Protocol):
-    async def create(self, name: str, *, auth: str, cors: Mapping[str, Any] | None) -> FunctionUrl: ...
-    def get(self, name: str) -> FunctionUrl: ...
-    async def update(self, name: str, *, auth: str | None, cors: Mapping[str, Any] | None) -> FunctionUrl: ...
-    async def delete(self, name: str) -> None: ...
+    """URLs of functions, and with a qualifier of their aliases."""
+
+    async def create(
+        self, name: str, *, auth: str, cors: Mapping[str, Any] | None, qualifier: str | None = None
+    ) -> FunctionUrl: ...
+    def get(self, name: str, qualifier: str | None = None) -> FunctionUrl: ...
+    async def update(
+        self, name: str, *, auth: str | None, cors: Mapping[str, Any] | None, qualifier: str | None = None
+    ) -> FunctionUrl: ...
+    async def delete(self, name: str, qualifier: str | None = None) -> None: ...
     def list(self, name: str) -> Sequence[FunctionUrl]: ...
 
 

@@ -67,6 +67,11 @@ class FunctionConfig:
     max_concurrency: int = 1
     keep_alive_s: float | None = None  # None: the server's default
     isolation: Isolation = Isolation.SANDBOX
+    log_format: str = "Text"  # or "JSON"; levels go with JSON only
+    application_log_level: str = ""
+    system_log_level: str = ""
+    log_group: str = ""  # empty: /aws/lambda/NAME
+    dead_letter: str = ""  # ARN of a queue or topic
 
     def evolve(self, **changes: Any) -> FunctionConfig:
         return replace(self, **changes)
@@ -130,10 +135,13 @@ class Revision:
         return self.config.name
 
 
+_COSMETIC = ("description", "tags", "role", "dead_letter")  # no instance can tell them
+
+
 def revision_key(config: FunctionConfig, bundle: Bundle, environment: Environment, version: str) -> str:
     """Digest of everything an instance depends on: equal keys may share instances."""
     settings = config.as_json()
-    for cosmetic in ("description", "tags", "role"):
+    for cosmetic in _COSMETIC:
         settings.pop(cosmetic)
     text = json.dumps([settings, bundle.digest, environment.digest, version], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -155,10 +163,16 @@ class Function:
     update_reason_code: str = ""
     revision_id: str = ""
     modified: datetime = field(default_factory=lambda: datetime.now(UTC))
+    source: str = ""  # of a published version: the digest of what it was published from
 
     @property
     def name(self) -> str:
         return self.config.name
+
+    @property
+    def qualifier(self) -> str | None:
+        """How its ARN ends: the version, where it is a published one."""
+        return None if self.version == LATEST else self.version
 
     def evolve(self, **changes: Any) -> Function:
         return replace(self, **changes)
@@ -166,14 +180,20 @@ class Function:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionUrl:
-    """A function's own HTTP address. `auth` is `NONE` or `AWS_IAM`; `cors` as in Lambda's Cors shape."""
+    """A function's own HTTP address, or an alias's. `auth` is `NONE` or `AWS_IAM`; `cors` as in Lambda's Cors shape."""
 
     name: str
+    qualifier: str | None = None  # the alias
     auth: str = "AWS_IAM"
     cors: Mapping[str, Any] | None = None
     invoke_mode: str = "BUFFERED"
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
     modified: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+def is_public(url: FunctionUrl | None) -> bool:
+    """Whether anybody may call over HTTP what has this URL."""
+    return url is not None and url.auth == "NONE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

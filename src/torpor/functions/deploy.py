@@ -49,7 +49,7 @@ class Deployer:
         self._rules = rules
         self._slots = asyncio.Semaphore(builds)
         self._retry_s = retry_s
-        self._builds: dict[str, asyncio.Task[None]] = {}
+        self._builds: dict[tuple[str, str], asyncio.Task[None]] = {}  # by name and version
         self._commits: set[asyncio.Task[Any]] = set()
         self._retiring: set[asyncio.Task[None]] = set()
         self._retired: dict[str, Serving] = {}  # by their revisions' keys; some may have ended since
@@ -58,14 +58,18 @@ class Deployer:
         self.environment_gate = Gate()  # shared between an environment's `ensure` and the catalog
 
     async def create(self, config: FunctionConfig, archive: bytes | Path, *, publish: bool = False) -> Function:
-        """Store a new function and begin to build it: it is Pending. Raises Conflict when its name is taken."""
-        _refuse_publish(publish)
+        """Store a new function and begin to build it: it is Pending. Raises Conflict when its name is taken.
+
+        With `publish` its first version is made at once, built beside it, and returned.
+        """
         self._rules.check(config)
         if self._catalog.find(config.name) is not None:
             raise Conflict(f"Function already exist: {config.name}")
         async with self.code_gate.shared():
             bundle = await self._bundles.add(archive)
-            return await self._commit(self._catalog.add(lifecycle.created(config, bundle)))
+            record = lifecycle.created(config, bundle)
+            version = self._version_of(record) if publish else None
+            return await self._commit(self._catalog.add(record, version), version)
 
     async def update_code(
         self,
@@ -80,9 +84,8 @@ class Deployer:
         """Store new code and begin to build it; the old serves until that is done.
 
         Raises FunctionNotFound, PreconditionFailed, and Conflict while another change is being built. With `dry_run`
-        everything is checked, and what the function would be is returned.
+        everything is checked, and what the function would be is returned. With `publish` a version is made of it.
         """
-        _refuse_publish(publish)
         self._changeable(name, revision_id)
         async with self.code_gate.shared():
             bundle = await self._bundles.add(archive)
@@ -91,7 +94,55 @@ class Deployer:
             config = self._rules.evolve(record.function.config, changes)
             if dry_run:
                 return record.function.evolve(config=config, bundle=bundle)
-            return await self._commit(self._catalog.replace(record, lifecycle.updating(record, config, bundle)))
+            new = lifecycle.updating(record, config, bundle)
+            last = self._published(new) if publish else None
+            version = self._version_of(new) if publish and last is None else None
+            updated = await self._commit(self._catalog.replace(record, new, version), version)
+            return updated if last is None else last
+
+    async def publish(
+        self,
+        name: str,
+        *,
+        description: str | None = None,
+        code_sha256: str | None = None,
+        revision_id: str | None = None,
+    ) -> Function:
+        """Make a version of the function as it stands; of an unchanged one the last version is returned.
+
+        Raises FunctionNotFound, PreconditionFailed, InvalidValue where the code is not the one named, and Conflict
+        while the function is not ready.
+        """
+        record = self._changeable(name, revision_id)
+        latest = record.function
+        if code_sha256 and code_sha256 != latest.bundle.code_sha256:
+            raise InvalidValue(
+                f"CodeSHA256 ({code_sha256}) is different from current CodeSHA256 in $LATEST "
+                f"({latest.bundle.code_sha256}). Please try again with the CodeSHA256 in $LATEST."
+            )
+        last = self._published(record)
+        if last is not None:
+            return last
+        version = self._version_of(record, description)
+        return await self._commit(self._catalog.replace(record, lifecycle.touched(record), version), version, only=True)
+
+    async def delete_version(self, name: str, version: str) -> None:
+        """Remove a version; what runs on it finishes. Raises Conflict while an alias leads to it."""
+
+        def check() -> None:
+            self._catalog.get(name)
+            users = [alias.name for alias in self._catalog.aliases.of(name).values() if version in alias.versions]
+            if users:
+                raise Conflict(
+                    f"Unable to delete version because the following aliases reference it: [{', '.join(users)}]"
+                )
+
+        async def remove() -> None:
+            removed = await self._catalog.remove_version(name, version, check=check)
+            if removed is not None:
+                self._leave(removed)
+
+        await self._finish(remove())
 
     async def update_config(self, name: str, changes: Mapping[str, Any], revision_id: str | None = None) -> Function:
         """Change the given fields of the function's configuration; otherwise like `update_code`."""
@@ -110,12 +161,12 @@ class Deployer:
         """Remove the function, its URL and its log; running invocations end. Raises FunctionNotFound."""
         await self._finish(self._delete(name))
 
-    async def wait_settled(self, name: str, timeout_s: float | None = None) -> Function:
+    async def wait_settled(self, name: str, timeout_s: float | None = None, *, version: str | None = None) -> Function:
         """The function, once nothing is being built for it, or when the time is up. Raises FunctionNotFound."""
         now = asyncio.get_running_loop().time
         deadline = None if timeout_s is None else now() + timeout_s
-        while not lifecycle.is_settled(function := self._catalog.get(name)):
-            build = self._builds.get(name)
+        while not lifecycle.is_settled(function := self._catalog.get(name, version)):
+            build = self._builds.get((name, function.version))
             left = None if deadline is None else deadline - now()
             if build is None or (left is not None and left <= 0):
                 return function
@@ -170,41 +221,64 @@ class Deployer:
                 if self._catalog.find(config.name) is record:
                     raise
 
-    async def _commit(self, change: Coroutine[Any, Any, FunctionRecord]) -> Function:
+    def _published(self, record: FunctionRecord) -> Function | None:
+        """The last version, if it was made of what the function is now."""
+        versions = self._catalog.versions(record.name)
+        same = versions and versions[-1].function.source == lifecycle.source_of(record.function)
+        return versions[-1].function if same else None
+
+    def _version_of(self, record: FunctionRecord, description: str | None = None) -> FunctionRecord:
+        return lifecycle.published(record, self._catalog.next_version(record.name), description)
+
+    async def _commit(
+        self,
+        change: Coroutine[Any, Any, FunctionRecord],
+        version: FunctionRecord | None = None,
+        *,
+        only: bool = False,
+    ) -> Function:
+        """Store, and begin to build what was stored: the function and its new version, or `only` the latter."""
+
         async def commit() -> Function:
-            return self._begin(await change)
+            record = await change
+            function = record.function if only else self._begin(record)
+            return function if version is None else self._begin(version)
 
         return await self._finish(commit())
 
     async def _delete(self, name: str) -> None:
-        removed = await self._catalog.remove(name)
-        self._stop_build(name)
-        self._revisions.forget(name)
+        for removed in await self._catalog.remove(name):
+            self._leave(removed)
         self._node.reserve(name, self._catalog.reserved(name))  # None, unless one of its name was made since
-        if removed.serving is not None:
-            self._retire(removed.serving)
         try:
             await self._logs.delete(name)
         except TorporError as error:  # the function is gone all the same; collecting garbage tries again
             _log.warning("a log stays", action="function.log_left", function=name, reason=error.message)
         _log.info("function deleted", action="function.deleted", function=name)
 
+    def _leave(self, removed: FunctionRecord) -> None:
+        """What was deleted is built no more, and takes no new work."""
+        self._stop_build((removed.name, removed.version))
+        self._revisions.forget(removed.name, removed.version)
+        if removed.serving is not None:
+            self._retire(removed.serving, removed.version)
+
     def _begin(self, record: FunctionRecord) -> Function:
-        name = record.name
-        self._stop_build(name)
+        key = (record.name, record.version)
+        self._stop_build(key)
         if not self._closed:
-            build = asyncio.create_task(self._build(record), name=f"build-{name}")
-            self._builds[name] = build
-            build.add_done_callback(partial(self._built, name))
+            build = asyncio.create_task(self._build(record), name=f"build-{':'.join(key)}")
+            self._builds[key] = build
+            build.add_done_callback(partial(self._built, key))
         return record.function
 
-    def _built(self, name: str, build: asyncio.Task[None]) -> None:
-        if self._builds.get(name) is build:
-            del self._builds[name]
+    def _built(self, key: tuple[str, str], build: asyncio.Task[None]) -> None:
+        if self._builds.get(key) is build:
+            del self._builds[key]
         _report_crash("deploy.lost", build)
 
-    def _stop_build(self, name: str) -> None:
-        build = self._builds.pop(name, None)
+    def _stop_build(self, key: tuple[str, str]) -> None:
+        build = self._builds.pop(key, None)
         if build is not None:
             build.cancel()
             self._commits.add(build)  # `close` waits for it
@@ -223,12 +297,14 @@ class Deployer:
         """Where the disk refuses even that it is asked again: a function must not be Pending for ever."""
         while not self._superseded(record):
             try:
-                await self._catalog.replace(record, lifecycle.failed(record, error))
+                await self._catalog.amend(record, lambda now: lifecycle.failed(now, error))
             except Conflict:
                 return  # superseded while that was written
             except PlatformFault as refused:
                 _log.warning("a failure is not stored yet", action="deploy.unstored", reason=refused.message)
                 await asyncio.sleep(self._retry_s)
+            else:
+                return
 
     async def _build_and_take_over(self, record: FunctionRecord) -> None:
         environment = record.function.environment
@@ -245,14 +321,16 @@ class Deployer:
 
     async def _take_over(self, old: FunctionRecord, environment: Environment) -> None:
         """The new revision is what the next invocation finds; then the old one may go."""
-        new = await self._catalog.replace(old, lifecycle.succeeded(old, environment))
-        _log.info("function built", action="deploy.done", function=new.name)
-        if old.serving is not None and new.serving is not None and key_of(old.serving) != key_of(new.serving):
-            self._retire(old.serving)
+        new = await self._catalog.amend(old, lambda now: lifecycle.succeeded(now, environment))
+        version = new.version
+        _log.info("function built", action="deploy.done", function=new.name, version=version)
+        before, after = old.serving, new.serving
+        if before is not None and after is not None and key_of(before, version) != key_of(after, version):
+            self._retire(before, version)
 
-    def _retire(self, serving: Serving) -> None:
+    def _retire(self, serving: Serving, version: str) -> None:
         self.retired()  # forget those that have ended, so that updates without end keep no list without end
-        key = key_of(serving)
+        key = key_of(serving, version)
         self._retired[key] = serving
         task = asyncio.create_task(self._node.retire(key), name=f"retire-{serving.config.name}")
         self._retiring.add(task)
@@ -260,7 +338,8 @@ class Deployer:
         task.add_done_callback(partial(_report_crash, "deploy.retire_failed"))
 
     def _superseded(self, record: FunctionRecord) -> bool:
-        return self._catalog.find(record.name) is not record
+        now = self._catalog.current(record)
+        return now is None or now.build is not record.build
 
     async def _finish(self, work: Coroutine[Any, Any, _T]) -> _T:
         """What has begun to be stored is finished, even when who asked for it has gone."""
@@ -268,13 +347,6 @@ class Deployer:
         self._commits.add(task)
         task.add_done_callback(self._commits.discard)
         return await asyncio.shield(task)
-
-
-def _refuse_publish(publish: bool) -> None:  # noqa: FBT001 - a check of the flag itself
-    if publish:
-        raise InvalidValue(
-            "Publish is not supported yet: leave it out, and invoke the function without a qualifier or as $LATEST."
-        )
 
 
 def _report_failure(name: str, error: Exception) -> None:

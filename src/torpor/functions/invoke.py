@@ -13,7 +13,7 @@ from torpor.core.errors import (
     RequestTooLarge,
     ResourceNotFound,
 )
-from torpor.core.function import FunctionUrl, State
+from torpor.core.function import State, is_public
 from torpor.core.identity import Kind, Principal
 from torpor.core.invocation import Invocation, Outcome, new_trace_id
 from torpor.core.limits import Limits
@@ -60,7 +60,7 @@ class Invoker:
             try:
                 await self._revisions.make(record, serving)
             except ResourceNotFound:
-                if self._catalog.find(ref.name) is record:
+                if self._catalog.current(record) is record:
                     raise
                 # else it was replaced and collected while it was being unpacked
             record, serving = self._admit(ref, principal)  # meanwhile it may have been changed, or deleted
@@ -85,8 +85,8 @@ class Invoker:
     def _admit(self, ref: FunctionRef, principal: Principal) -> tuple[FunctionRecord, Serving]:
         if principal.kind is not Kind.OWNER:
             self._authorize(ref, principal)
-        record = self._catalog.find(ref.name)
-        if record is None or ref.qualifier not in (None, LATEST):
+        record = self._catalog.resolve(ref.name, ref.qualifier)
+        if record is None:
             arn = self._catalog.home.function_arn(ref.name, ref.qualifier or LATEST)
             raise FunctionNotFound(f"Function not found: {arn}")
         if record.serving is None:
@@ -96,7 +96,7 @@ class Invoker:
     def _authorize(self, ref: FunctionRef, principal: Principal) -> None:
         if principal.allows(ACTION, ref.name):
             return
-        if principal.kind is Kind.ANONYMOUS and is_public(self._catalog.url(ref.name)):
+        if principal.kind is Kind.ANONYMOUS and is_public(self._catalog.url(ref.name, ref.qualifier)):
             return
         who = principal.arn or "anonymous"
         arn = self._catalog.home.function_arn(ref.name)
@@ -121,11 +121,6 @@ class Invoker:
                 f"Could not parse request body into json: Could not parse payload into json: {error}"
             ) from error
         return payload
-
-
-def is_public(url: FunctionUrl | None) -> bool:
-    """Whether anybody may call the function over HTTP."""
-    return url is not None and url.auth == "NONE"
 
 
 def not_invocable(record: FunctionRecord) -> NotInvocable:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -54,7 +56,44 @@ def updating(record: FunctionRecord, config: FunctionConfig, bundle: Bundle | No
         update_reason=_CREATING[0],
         update_reason_code=_CREATING[1],
     )
-    return record.evolve(function=function)
+    return record.evolve(function=function, build=object())
+
+
+def published(record: FunctionRecord, number: str, description: str | None) -> FunctionRecord:
+    """A version of the function as it stands: it never changes, and is made ready like a new function."""
+    latest = record.function
+    config = latest.config if description is None else latest.config.evolve(description=description)
+    function = Function(
+        config=config,
+        bundle=latest.bundle,
+        version=number,
+        environment=latest.environment,
+        revision_id=str(uuid.uuid4()),
+        source=source_of(latest),
+    )
+    return FunctionRecord(function=function)
+
+
+def source_of(function: Function) -> str:
+    """A digest of everything that makes a version differ from the one before: code and configuration without tags."""
+    settings = function.config.as_json()
+    settings.pop("tags")
+    text = json.dumps([settings, function.bundle.digest], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def touched(record: FunctionRecord) -> FunctionRecord:
+    """The same function under a new revision id: something that belongs to it was changed."""
+    return record.evolve(function=record.function.evolve(revision_id=str(uuid.uuid4())))
+
+
+def retagged(record: FunctionRecord, tags: Mapping[str, str]) -> FunctionRecord:
+    """The function with these tags; what runs is not touched."""
+    function, serving = record.function, record.serving
+    return record.evolve(
+        function=function.evolve(config=function.config.evolve(tags=tags)),
+        serving=None if serving is None else serving.evolve(config=serving.config.evolve(tags=tags)),
+    )
 
 
 def succeeded(record: FunctionRecord, environment: Environment) -> FunctionRecord:
@@ -70,9 +109,8 @@ def succeeded(record: FunctionRecord, environment: Environment) -> FunctionRecor
         update_reason_code="",
         modified=record.function.modified,
     )
-    return FunctionRecord(
-        function=function, serving=Serving(config=function.config, bundle=function.bundle, environment=environment)
-    )
+    serving = Serving(config=function.config, bundle=function.bundle, environment=environment)
+    return record.evolve(function=function, serving=serving)
 
 
 def failed(record: FunctionRecord, error: BaseException) -> FunctionRecord:

@@ -9,16 +9,16 @@ from torpor.store.function_table import FunctionRecord, Serving
 
 
 class Revisions:
-    """Makes a function's revision once, at its first use: ten thousand idle functions have none."""
+    """Makes a function's or version's revision once, at its first use: ten thousand idle functions have none."""
 
     def __init__(self, bundles: CodeStore, home: Home) -> None:
         self._bundles = bundles
         self._home = home
-        self._made: dict[str, tuple[Serving, Revision]] = {}
+        self._made: dict[tuple[str, str], tuple[Serving, Revision]] = {}
 
     def made(self, record: FunctionRecord) -> Revision | None:
         """The revision, if it was made before and still is the one that serves."""
-        made = self._made.get(record.name)
+        made = self._made.get((record.name, record.version))
         return made[1] if made is not None and made[0] is record.serving else None
 
     async def make(self, record: FunctionRecord, serving: Serving) -> Revision:
@@ -26,20 +26,20 @@ class Revisions:
         code_dir = await self._bundles.extract(serving.bundle)
         revision = Revision(
             arn=self._home.function_arn(record.name),
-            version=LATEST,
+            version=record.version,
             config=serving.config,
             bundle=serving.bundle,
             code_dir=str(code_dir),
             environment=serving.environment,
-            key=key_of(serving),
+            key=key_of(serving, record.version),
         )
-        self._made[record.name] = (serving, revision)
+        self._made[record.name, record.version] = (serving, revision)
         return revision
 
-    def forget(self, name: str) -> None:
-        self._made.pop(name, None)
+    def forget(self, name: str, version: str) -> None:
+        self._made.pop((name, version), None)
 
 
-def key_of(serving: Serving) -> str:
+def key_of(serving: Serving, version: str = LATEST) -> str:
     """The key of the revision that `serving` stands for."""
-    return revision_key(serving.config, serving.bundle, serving.environment, LATEST)
+    return revision_key(serving.config, serving.bundle, serving.environment, version)

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
-from torpor.core.arn import LATEST, FunctionRef, Home, is_function_name
+from torpor.core.arn import FunctionRef, Home, is_function_name
 from torpor.core.errors import AccessDenied, FunctionNotFound, NotInvocable, TorporError
-from torpor.core.function import FunctionUrl
+from torpor.core.function import FunctionUrl, is_public
 from torpor.core.http import HttpRequest, HttpResponse
 from torpor.core.identity import Kind, Principal
 from torpor.core.invocation import Outcome, Result
@@ -84,14 +84,14 @@ class FunctionUrls:
             return await self._answer(request, target, read)
         except NotInvocable as error:
             # Why a build failed is for its owner: the reason quotes the resolver's last lines.
-            hidden = self._is_public(self._directory.url(target.ref.name), target)
+            hidden = is_public(self._directory.url(target.ref.name, target.ref.qualifier))
             return refusals.web(NotInvocable("The function is not ready to answer.") if hidden else error)
         except TorporError as error:
             return refusals.web(error)
 
     async def _answer(self, request: HttpRequest, target: Target, read: ReadBody) -> HttpResponse:
         name = target.ref.name
-        url = self._directory.url(name)
+        url = self._directory.url(name, target.ref.qualifier)
         if url is None and self._directory.find(name) is None:
             raise FunctionNotFound(f"Function not found: {self._home.function_arn(name, target.ref.qualifier)}")
         if url is not None and url.cors and cors.is_preflight(request):
@@ -108,16 +108,12 @@ class FunctionUrls:
 
     def _proof(self, request: HttpRequest, url: FunctionUrl | None, target: Target) -> Proof:
         """Who may be calling. Raises AccessDenied for strangers at a closed door."""
-        if self._is_public(url, target):
+        if is_public(url):
             return Certain(Principal(Kind.ANONYMOUS, function=target.ref.name))
         proof = _attempt(self._authenticator, request)
         if isinstance(proof, Certain) and not request.header("authorization") and is_cross_site(request):
             raise AccessDenied("Forbidden")  # --auth off trusts this machine's programs, not the pages it shows
         return proof
-
-    @staticmethod
-    def _is_public(url: FunctionUrl | None, target: Target) -> bool:
-        return url is not None and url.auth == "NONE" and target.ref.qualifier in (None, LATEST)
 
     async def _invoke(self, request: HttpRequest, target: Target) -> HttpResponse:
         addressed = Addressed(target.ref.name, target.path, target.prefix, self._home)

@@ -43,6 +43,6 @@ class Directory(Protocol):
         """Anything but None where there is such a function."""
         ...
 
-    def url(self, name: str) -> FunctionUrl | None:
-        """The function's URL configuration, or None where it is closed."""
+    def url(self, name: str, qualifier: str | None = None) -> FunctionUrl | None:
+        """The URL configuration of a function or of its alias, or None where it is closed."""
         ...

@@ -23,12 +23,13 @@ from torpor.core.errors import UserError
 FORMAT = 1
 _MIGRATIONS: Mapping[int, Callable[[Path], None]] = {}  # format → the step that brings a folder from it to the next
 _FOLDERS = ("artifacts", "code", "envs", "logs", "run")
+SEALING_KEY = "sealing.key"
 _FILES = frozenset(
     {
         "lock",
         "format",
         "key.json",
-        "sealing.key",
+        SEALING_KEY,
         "server.json",
         "settings.toml",
         "torpor.db",
@@ -85,7 +86,7 @@ class DataDir:
     @property
     def sealing_key(self) -> Path:
         """What `store.sealing` encrypts with: keep it apart from backups of the database."""
-        return self.path / "sealing.key"
+        return self.path / SEALING_KEY
 
     @property
     def artifacts(self) -> Path:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,8 +14,10 @@ from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from torpor.core.errors import PlatformFault, UserError
+from torpor.store.data_dir import SEALING_KEY
+from torpor.store.sealing import Sealer, open_sealer
 
-HEAD = "r0009"  # the newest revision under migrations/versions; a test holds the two together
+HEAD = "r0010"  # the newest revision under migrations/versions; a test holds the two together
 _BUSY_MS = 10_000
 _log = structlog.get_logger(__name__)
 
@@ -73,6 +77,28 @@ class Database:
                 return None
             row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
             return None if row is None else str(row[0])
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        """Encrypts what a copy of this file must not reveal; its key lies beside the file. Raises DataDirUnusable."""
+        return open_sealer(self.path.with_name(SEALING_KEY))
+
+    @property
+    def scrubbed(self) -> bool:
+        """Whether `scrub` has run on this file."""
+        with self.begin() as connection:
+            return bool(connection.exec_driver_sql("PRAGMA user_version").scalar())
+
+    def scrub(self) -> None:
+        """Write the file anew without what was deleted or overwritten in it, and empty the write-ahead log."""
+        connection = self._engine.raw_connection()
+        try:
+            for statement in ("VACUUM", "PRAGMA user_version=1", "PRAGMA wal_checkpoint(TRUNCATE)"):
+                connection.cursor().execute(statement).close()
+        except sqlite3.Error as error:
+            raise DatabaseFailed(f"the database refused: {error}") from error
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Give back every connection; the last one folds the write-ahead log into the file."""

@@ -17,7 +17,7 @@ functions = Table(
     "functions",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("version", Text, primary_key=True),  # `$LATEST`; published versions will be rows of their own
+    Column("version", Text, primary_key=True),  # `$LATEST`, or a published version's number
     Column("config", Text, nullable=False),
     Column("bundle_digest", Text, nullable=False),
     Column("bundle_size", Integer, nullable=False),
@@ -31,12 +31,38 @@ functions = Table(
     Column("revision_id", Text, nullable=False),
     Column("modified", Text, nullable=False),
     Column("serving", Text),  # what invocations run, while that is not what the row itself describes
+    Column("source", Text, nullable=False, server_default=""),
 )
+
+# The last number given to a version. It outlives the function: numbers are never given twice.
+version_numbers = Table(
+    "version_numbers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("last", Integer, nullable=False),
+)
+
+
+def _attached(table: str) -> Table:
+    """Values as JSON; `key` is an alias's name, or the qualifier that the value is for (empty: none)."""
+    return Table(
+        table,
+        metadata,
+        Column("name", Text, primary_key=True),
+        Column("key", Text, primary_key=True),
+        Column("value", Text, nullable=False),
+    )
+
+
+aliases = _attached("aliases")
+policies = _attached("policies")
+event_invokes = _attached("event_invokes")
 
 function_urls = Table(
     "function_urls",
     metadata,
     Column("name", Text, primary_key=True),
+    Column("qualifier", Text, primary_key=True),  # an alias, or empty
     Column("auth", Text, nullable=False),
     Column("cors", Text),
     Column("invoke_mode", Text, nullable=False),

@@ -36,6 +36,7 @@ from torpor.core.http import HttpRequest
 from torpor.core.identity import Credentials, Kind, Principal
 from torpor.core.invocation import Depth, Outcome, Result, Usage
 from torpor.core.limits import Limits
+from torpor.functions.aliases import Aliases
 from torpor.functions.http_apis import HttpApis
 from torpor.functions.roles import Roles
 from torpor.store.database import Database
@@ -66,7 +67,7 @@ class FakeCatalog:
         )
         return function
 
-    def list(self, after: str | None = None, limit: int = 50) -> Page:
+    def list(self, after: str | None = None, limit: int = 50, *, versions: bool = False) -> Page:
         names = sorted(name for name in self.functions if after is None or name > after)
         more = names[limit - 1] if len(names) > limit else None
         return Page(tuple(self.functions[name] for name in names[:limit]), more)
@@ -82,7 +83,7 @@ class FakeDeployer:
             raise Conflict(f"Function already exist: {config.name}")
         return self._save(Function(config=config, bundle=self._bundle(archive)))
 
-    async def update_code(self, name, archive, revision_id=None, *, dry_run=False) -> Function:
+    async def update_code(self, name, archive, revision_id=None, *, dry_run=False, publish=False) -> Function:
         old = self._current(name, revision_id)
         new = old.evolve(bundle=self._bundle(archive), update_status=UpdateStatus.IN_PROGRESS)
         return new if dry_run else self._save(new)
@@ -172,24 +173,24 @@ class FakeUrls:
     def __init__(self) -> None:
         self.urls: dict[str, FunctionUrl] = {}
 
-    async def create(self, name, *, auth, cors) -> FunctionUrl:
+    async def create(self, name, *, auth, cors, qualifier=None) -> FunctionUrl:
         if name in self.urls:
             raise Conflict(f"Failed to create function url config for [functionArn = {name}]. Error message: exists")
         self.urls[name] = FunctionUrl(name=name, auth=auth, cors=cors, created=WHEN, modified=WHEN)
         return self.urls[name]
 
-    def get(self, name) -> FunctionUrl:
+    def get(self, name, qualifier=None) -> FunctionUrl:
         if name not in self.urls:
             raise ResourceNotFound("The resource you requested does not exist.")
         return self.urls[name]
 
-    async def update(self, name, *, auth=None, cors=None) -> FunctionUrl:
+    async def update(self, name, *, auth=None, cors=None, qualifier=None) -> FunctionUrl:
         old = self.get(name)
         new = FunctionUrl(name=name, auth=auth or old.auth, cors=cors if cors is not None else old.cors, created=WHEN)
         self.urls[name] = new
         return new
 
-    async def delete(self, name) -> None:
+    async def delete(self, name, qualifier=None) -> None:
         self.get(name)
         del self.urls[name]
 
@@ -306,10 +307,11 @@ def world(home, database) -> Iterator[World]:
             deployer=FakeDeployer(catalog),
             invoker=invoker,
             urls=FakeUrls(),
+            aliases=Aliases(catalog),
             concurrency=FakeConcurrency(catalog),
             home=home,
             limits=Limits(),
-            code_location=lambda name: f"{url}/code/{name}",
+            code_location=lambda function: f"{url}/code/{function.name}",
             url_address=lambda name: f"{url}/fn/{name}/",
             architecture="x86_64",
         ),

@@ -165,7 +165,6 @@ def test_values_of_a_wrong_type_are_a_serialization_error(client, create):
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
-        ({"Publish": True}, "Publish"),
         ({"Code": {"S3Bucket": "bucket", "S3Key": "key"}}, "S3Bucket"),
         ({"Code": {"ImageUri": "image"}, "PackageType": "Image"}, "PackageType"),
         ({"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:l:1"]}, "Layers"),

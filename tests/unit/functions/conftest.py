@@ -200,7 +200,7 @@ class World:
 
     async def writing(self) -> None:
         """Return while a change of the catalog is being written."""
-        while not self.catalog._writes:  # noqa: ASYNC110 - nothing tells of it but the set itself
+        while not self.catalog.changes.writing:  # noqa: ASYNC110 - nothing else tells of it
             await asyncio.sleep(0)
 
     async def deployed(self, name: str = "echo", archive: bytes = b"zip", **changes):

@@ -39,7 +39,7 @@ async def test_a_failed_write_changes_nothing(world, record):
     def refuse(_record):
         raise OSError("disk full")
 
-    world.catalog._function_table.put = refuse
+    world.catalog.function_table.put = refuse
     with pytest.raises(OSError, match="disk full"):
         await world.catalog.add(record())
     with pytest.raises(FunctionNotFound):

@@ -58,7 +58,7 @@ async def test_an_invocation_whose_code_was_collected_meanwhile_runs_what_came_a
     outcome = await world.invoker.invoke(FunctionRef("echo"), b"1", principal=owner, request_id="r")
     assert outcome.payload == b"1"
     assert world.node.calls[-1][0].bundle == world.catalog.get("echo").bundle
-    world.revisions.forget("echo")
+    world.revisions.forget("echo", "$LATEST")
     world.bundles.extract = _lost
     with pytest.raises(ResourceNotFound):  # nothing came after: it is really gone
         await world.invoker.invoke(FunctionRef("echo"), b"1", principal=owner, request_id="r")

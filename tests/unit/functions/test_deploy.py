@@ -74,15 +74,6 @@ async def test_a_bad_configuration_is_refused_before_the_upload(world, config):
     assert not world.bundles.kept
 
 
-async def test_publish_is_refused_clearly(world, config):
-    """Publishing is not there yet, and says so instead of being ignored."""
-    with pytest.raises(InvalidValue, match="Publish is not supported yet"):
-        await world.deployer.create(config(), b"zip", publish=True)
-    await world.deployed()
-    with pytest.raises(InvalidValue, match="Publish is not supported yet"):
-        await world.deployer.update_code("echo", b"2", publish=True)
-
-
 @pytest.mark.parametrize(
     ("error", "code"),
     [

@@ -71,8 +71,8 @@ class FakeDirectory:
     def find(self, name):
         return name if name in self.functions else None
 
-    def url(self, name):
-        return self.urls.get(name)
+    def url(self, name, qualifier=None):
+        return self.urls.get(name) if qualifier in (None, "$LATEST") else None
 
     def open(self, name, **settings):
         self.functions.add(name)

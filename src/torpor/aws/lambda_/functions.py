@@ -24,7 +24,7 @@ _PAGE = 50  # as on AWS
 
 @dataclass(frozen=True, slots=True)
 class FunctionOperations:
-    """Handlers by operation; `code_location` gives an address that serves a function's archive."""
+    """Handlers by operation; `code_location` gives an address that serves the archive of a function or version."""
 
     catalog: Catalog
     deployer: Deployer
@@ -32,7 +32,7 @@ class FunctionOperations:
     configurations: Configurations
     home: Home
     limits: Limits
-    code_location: Callable[[str], str]
+    code_location: Callable[[Function], str]
 
     def handlers(self) -> Mapping[str, Any]:
         return {
@@ -54,17 +54,23 @@ class FunctionOperations:
         refuse_unsupported({"PackageType": params.get("PackageType"), **params["Code"]})
         config = self.configurations.new(params)
         call.principal.check_may_grant(config.permissions)
-        function = await self.deployer.create(config, self._archive(call, params["Code"]))
-        return function_configuration(function, self.home)
+        archive = self._archive(call, params["Code"])
+        function = await self.deployer.create(config, archive, publish=bool(params.get("Publish")))
+        return function_configuration(function, self.home, function.qualifier)
 
     async def update_function_code(self, call: Call, params: Params) -> Result:
         name = latest_only(function_ref(params, self.home), self.home)
         refuse_unsupported(params)
         self.configurations.check_architecture(params.get("Architectures"))
         archive = self._archive(call, params)
-        dry_run = bool(params.get("DryRun"))
-        function = await self.deployer.update_code(name, archive, params.get("RevisionId") or None, dry_run=dry_run)
-        return function_configuration(function, self.home)
+        function = await self.deployer.update_code(
+            name,
+            archive,
+            params.get("RevisionId") or None,
+            dry_run=bool(params.get("DryRun")),
+            publish=bool(params.get("Publish")),
+        )
+        return function_configuration(function, self.home, function.qualifier)
 
     async def update_function_configuration(self, _: Call, params: Params) -> Result:
         name = latest_only(function_ref(params, self.home), self.home)
@@ -74,27 +80,37 @@ class FunctionOperations:
 
     async def get_function(self, _: Call, params: Params) -> Result:
         function, qualifier = self._find(params)
-        code = {"RepositoryType": "S3", "Location": self.code_location(function.name)}
+        code = {"RepositoryType": "S3", "Location": self.code_location(function)}
         answer: dict[str, Any] = {"Configuration": function_configuration(function, self.home, qualifier), "Code": code}
         if reserved := reserved_concurrency(self.concurrency.get(function.name)):
             answer["Concurrency"] = reserved
-        return answer | ({"Tags": dict(function.config.tags)} if function.config.tags else {})
+        tags = self.catalog.get(function.name).config.tags  # the function's: versions have none of their own
+        return answer | ({"Tags": dict(tags)} if tags else {})
 
     async def get_function_configuration(self, _: Call, params: Params) -> Result:
         function, qualifier = self._find(params)
         return function_configuration(function, self.home, qualifier)
 
     async def list_functions(self, _: Call, params: Params) -> Result:
-        page = self.catalog.list(params.get("Marker") or None, min(params.get("MaxItems") or _PAGE, _PAGE))
-        qualifier = LATEST if params.get("FunctionVersion") == "ALL" else None
-        shapes = [function_configuration(function, self.home, qualifier) for function in page.functions]
+        every = params.get("FunctionVersion") == "ALL"
+        limit = min(params.get("MaxItems") or _PAGE, _PAGE)
+        page = self.catalog.list(params.get("Marker") or None, limit, versions=every)
+        shapes = [
+            function_configuration(function, self.home, function.version if every else None)
+            for function in page.functions
+        ]
         return {"Functions": shapes, "NextMarker": page.next}
 
     async def delete_function(self, _: Call, params: Params) -> Result:
         ref = function_ref(params, self.home)
         if ref.qualifier == LATEST:
             raise InvalidValue("$LATEST version cannot be deleted without deleting the function.")
-        await self.deployer.delete(latest_only(ref, self.home))
+        if ref.qualifier is None:
+            await self.deployer.delete(ref.name)
+        elif ref.qualifier.isdigit():
+            await self.deployer.delete_version(ref.name, ref.qualifier)
+        else:
+            raise InvalidValue("Deletion of aliases is not currently supported: use DeleteAlias.")
         return {"StatusCode": 204}
 
     def _find(self, params: Params) -> tuple[Function, str | None]:

@@ -6,15 +6,18 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
+from torpor.aws.lambda_.aliases import AliasOperations
 from torpor.aws.lambda_.concurrency import ConcurrencyOperations
 from torpor.aws.lambda_.configuration import Configurations
 from torpor.aws.lambda_.functions import FunctionOperations
 from torpor.aws.lambda_.invoke import InvokeOperations
 from torpor.aws.lambda_.names import function_ref
 from torpor.aws.lambda_.urls import UrlOperations
-from torpor.aws.ports import Catalog, Concurrency, Deployer, Invoker, Urls
+from torpor.aws.lambda_.versions import VersionOperations
+from torpor.aws.ports import Aliases, Catalog, Concurrency, Deployer, Invoker, Urls
 from torpor.aws.service import Service
 from torpor.core.arn import Home
+from torpor.core.function import Function
 from torpor.core.limits import Limits
 
 _ARCHITECTURES = {"aarch64": "arm64", "arm64": "arm64"}
@@ -26,17 +29,18 @@ def lambda_service(
     deployer: Deployer,
     invoker: Invoker,
     urls: Urls,
+    aliases: Aliases,
     concurrency: Concurrency,
     home: Home,
     limits: Limits,
-    code_location: Callable[[str], str],
+    code_location: Callable[[Function], str],
     url_address: Callable[[str], str],
     architecture: str | None = None,
 ) -> Service:
     """Lambda over these use cases.
 
-    `code_location` and `url_address` take a function's name: the address that serves its archive without further
-    credentials, and its public address. `architecture` is this machine's, `x86_64` or `arm64`, unless given.
+    `code_location` gives the address that serves an archive without further credentials, `url_address` the public one
+    of NAME or NAME:ALIAS. `architecture` is this machine's, `x86_64` or `arm64`, unless given.
     """
     architecture = architecture or _ARCHITECTURES.get(platform.machine(), "x86_64")
     configurations = Configurations(home, architecture)
@@ -55,6 +59,8 @@ def lambda_service(
             ).handlers(),
             **ConcurrencyOperations(concurrency, home).handlers(),
             **InvokeOperations(invoker, home).handlers(),
+            **VersionOperations(catalog, deployer, home).handlers(),
+            **AliasOperations(aliases, home).handlers(),
             **UrlOperations(catalog, urls, home, url_address).handlers(),
         },
         actions={"Invoke": "InvokeFunction"},

@@ -55,7 +55,7 @@ def url_config(url: FunctionUrl, address: str, home: Home) -> dict[str, Any]:
     """The shape of every operation on function URLs."""
     shape: dict[str, Any] = {
         "FunctionUrl": address,
-        "FunctionArn": home.function_arn(url.name),
+        "FunctionArn": home.function_arn(url.name, url.qualifier),
         "AuthType": url.auth,
         "CreationTime": _instant(url.created),
         "LastModifiedTime": _instant(url.modified),

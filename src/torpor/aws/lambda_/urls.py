@@ -6,18 +6,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torpor.aws.lambda_.names import function_ref, latest_only
+from torpor.aws.lambda_.names import function_ref
 from torpor.aws.lambda_.shapes import url_config
 from torpor.aws.ports import Catalog, Urls
 from torpor.aws.service import Call, Params, Result
-from torpor.core.arn import Home
+from torpor.core.arn import LATEST, FunctionRef, Home
 from torpor.core.errors import InvalidValue
 from torpor.core.function import FunctionUrl
+
+_PAGE = 50
+_OWN = "$"  # the marker behind a function's own URL: no alias is called so
 
 
 @dataclass(frozen=True, slots=True)
 class UrlOperations:
-    """Handlers by operation; `url_address` gives the public address of a function."""
+    """Handlers by operation; `url_address` gives the public address of NAME or NAME:ALIAS."""
 
     catalog: Catalog
     urls: Urls
@@ -34,35 +37,50 @@ class UrlOperations:
         }
 
     async def create_function_url_config(self, _: Call, params: Params) -> Result:
-        name = self._name(params)
+        ref = self._ref(params)
         _refuse_streaming(params)
-        url = await self.urls.create(name, auth=params["AuthType"], cors=params.get("Cors"))
+        url = await self.urls.create(
+            ref.name, auth=params["AuthType"], cors=params.get("Cors"), qualifier=ref.qualifier
+        )
         return self._shape(url)
 
     async def get_function_url_config(self, _: Call, params: Params) -> Result:
-        return self._shape(self.urls.get(self._name(params)))
+        ref = self._ref(params)
+        return self._shape(self.urls.get(ref.name, ref.qualifier))
 
     async def update_function_url_config(self, _: Call, params: Params) -> Result:
-        name = self._name(params)
+        ref = self._ref(params)
         _refuse_streaming(params)
-        url = await self.urls.update(name, auth=params.get("AuthType"), cors=params.get("Cors"))
+        url = await self.urls.update(
+            ref.name, auth=params.get("AuthType"), cors=params.get("Cors"), qualifier=ref.qualifier
+        )
         return self._shape(url)
 
     async def delete_function_url_config(self, _: Call, params: Params) -> Result:
-        await self.urls.delete(self._name(params))
+        ref = self._ref(params)
+        await self.urls.delete(ref.name, ref.qualifier)
         return {}
 
     async def list_function_url_configs(self, _: Call, params: Params) -> Result:
-        """A function has one URL, until it has aliases: so there is one page."""
-        return {"FunctionUrlConfigs": [self._shape(url) for url in self.urls.list(self._name(params))]}
+        """Its own URL first, then its aliases' in order of their names; the marker is the last one's alias."""
+        urls = self.urls.list(self._ref(params).name)
+        after, limit = params.get("Marker"), params.get("MaxItems") or _PAGE
+        found = [url for url in urls if not after or (url.qualifier or "") > after.removeprefix(_OWN)]
+        page = found[:limit]
+        answer: dict[str, Any] = {"FunctionUrlConfigs": [self._shape(url) for url in page]}
+        return answer | ({"NextMarker": page[-1].qualifier or _OWN} if len(found) > limit else {})
 
-    def _name(self, params: Params) -> str:
-        """The function's name; one that does not exist is told here, before anything is told about its URL."""
-        name = latest_only(function_ref(params, self.home), self.home)
-        return self.catalog.get(name).name
+    def _ref(self, params: Params) -> FunctionRef:
+        """What is meant; a function that does not exist is told here, before anything is told about its URL."""
+        ref = function_ref(params, self.home)
+        if ref.qualifier == LATEST or (ref.qualifier or "").isdigit():
+            raise InvalidValue("A URL belongs to a function or to an alias: leave the version out.")
+        self.catalog.get(ref.name)
+        return ref
 
     def _shape(self, url: FunctionUrl) -> Result:
-        return url_config(url, self.url_address(url.name), self.home)
+        address = url.name if url.qualifier is None else f"{url.name}:{url.qualifier}"
+        return url_config(url, self.url_address(address), self.home)
 
 
 def _refuse_streaming(params: Params) -> None:
