@@ -48,7 +48,7 @@ from torpor.functions.log_reader import LogReader
 from torpor.functions.revisions import Revisions
 from torpor.functions.roles import Roles
 from torpor.functions.urls import Urls
-from torpor.gateway.app import Gateway, GatewayOptions
+from torpor.gateway.app import QUICK_PATHS, Gateway, GatewayOptions
 from torpor.gateway.auth import Auth, Authenticator, Closed, Keys, Open, check_bind
 from torpor.gateway.code_links import CodeLinks
 from torpor.gateway.descriptions import function_address
@@ -286,7 +286,8 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
             iam_service(roles=roles, home=home),
             sts_service(home, back.identities.sessions, roles),
             apigateway_service(apis=back.apis, home=home, endpoint=partial(api_address, url)),
-        ]
+        ],
+        back.invoker,
     )
     front.prepare()  # reads the service models now, and not in the first request
     # Doors let in sessions alone, even with `--auth off`: a function has its own rights and no others.
@@ -327,7 +328,7 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
             version=__version__, limits=settings.limits, log_requests=settings.log_level in ("debug", "info")
         ),
     )
-    return Server(gateway), management
+    return Server(gateway, quick=gateway.quick, quick_paths=QUICK_PATHS), management
 
 
 async def _close_edge(serving: Serving, management: Management, grace_s: float) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
+from torpor.aws.lambda_.quick import QuickInvoke
+from torpor.aws.ports import Invoker
 from torpor.aws.protocol.constraints import validate
 from torpor.aws.protocol.dialect import Dialect, fault_for
 from torpor.aws.protocol.dialects import dialect_for
@@ -29,9 +31,10 @@ _log = structlog.get_logger(__name__)
 class AwsFront:
     """Serves AWS requests. A service's model is read when it is first asked for, or by `prepare`."""
 
-    def __init__(self, services: Sequence[Service]) -> None:
+    def __init__(self, services: Sequence[Service], invoker: Invoker | None = None) -> None:
         self._services = {service.signing_name or service.name: service for service in services}
         self._doors: dict[str, _Door] = {}
+        self._quick = QuickInvoke(invoker, self._refusal) if invoker is not None else None
 
     def prepare(self, *names: str) -> None:
         """Read the models of these services now, so that no request waits for it; `names` are those they sign with,
@@ -48,6 +51,18 @@ class AwsFront:
         if name not in self._services:
             return _not_a_service(name, sorted(self._services), request)
         return await self._door(name).serve(request)
+
+    def begin(
+        self, request: HttpRequest, principal: Principal, answer: Callable[[HttpResponse], None]
+    ) -> Callable[[], None] | None:
+        """Answer by callback what needs no model: Lambda's Invoke, where the composition root gave an `invoker`.
+
+        Returns what to call when the client leaves; None for everything that has to be called.
+        """
+        return None if self._quick is None else self._quick.begin(request, principal, answer)
+
+    def _refusal(self, error: Exception, request: HttpRequest) -> HttpResponse:
+        return self._door("lambda").refusal(error, request, "Invoke")
 
     def _door(self, name: str) -> _Door:
         if name not in self._doors:
@@ -67,13 +82,20 @@ class _Door:
         call = Call("", request.principal, request.request_id, request.header("x-amzn-trace-id"))
         try:
             return await self._serve(call, request)
-        except TorporError as error:
+        except Exception as error:
+            return self._refused(error, call)
+
+    def refusal(self, error: Exception, request: HttpRequest, operation: str) -> HttpResponse:
+        """What an operation answers that failed so."""
+        return self._refused(error, Call(operation, request.principal, request.request_id))
+
+    def _refused(self, error: Exception, call: Call) -> HttpResponse:
+        if isinstance(error, TorporError):
             if isinstance(error, PlatformFault):
                 _log.warning("platform fault", action="aws.platform_fault", **self._about(call), error=error.message)
             return self._refuse(error.code, error.message, error, call)
-        except Exception:
-            _log.exception("unexpected error", action="aws.unexpected_error", **self._about(call))
-            return self._refuse("ServiceException", _unexpected(call), None, call)
+        _log.error("unexpected error", action="aws.unexpected_error", **self._about(call), exc_info=error)
+        return self._refuse("ServiceException", _unexpected(call), None, call)
 
     async def _serve(self, call: Call, request: HttpRequest) -> HttpResponse:
         if call.principal.kind is Kind.ANONYMOUS:

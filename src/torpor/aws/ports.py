@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from torpor.core.arn import FunctionRef
@@ -99,6 +99,16 @@ class Invoker(Protocol):
         want_log: bool = False,
         trace_id: str = "",
     ) -> Outcome: ...
+    def begin(
+        self,
+        ref: FunctionRef,
+        payload: bytes,
+        done: Callable[[Outcome | Exception], None],
+        *,
+        principal: Principal,
+        request_id: str,
+        trace_id: str = "",
+    ) -> Callable[[], None] | None: ...
     def check(self, ref: FunctionRef, principal: Principal) -> None: ...
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from torpor.core.arn import LATEST, FunctionRef
@@ -77,6 +79,39 @@ class Invoker:
         )
         self._ledger.record(outcome.usage)
         return outcome
+
+    def begin(
+        self,
+        ref: FunctionRef,
+        payload: bytes,
+        done: Callable[[Outcome | Exception], None],
+        *,
+        principal: Principal,
+        request_id: str,
+        trace_id: str = "",
+    ) -> Callable[[], None] | None:
+        """`invoke` without a task that waits: `done` gets what would be returned or raised, some time after this.
+
+        Returns what to call when the caller leaves; None where something has to be waited for first, and nothing was
+        done. Raises what is known at once.
+        """
+        record, _ = self._admit(ref, principal)
+        revision = self._revisions.made(record)
+        if revision is None:
+            return None
+
+        def settle(what: Outcome | Exception) -> None:
+            if isinstance(what, Outcome):
+                self._ledger.record(what.usage)
+            done(what)
+
+        invocation = Invocation(
+            payload=self._event(payload),
+            request_id=request_id,
+            trace_id=trace_id or new_trace_id(),
+            qualifier=ref.qualifier,
+        )
+        return self._node.begin(revision, invocation, settle).leave
 
     def check(self, ref: FunctionRef, principal: Principal) -> None:
         """Raise what an invocation would raise before it runs: Lambda's DryRun."""

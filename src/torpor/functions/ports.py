@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -42,10 +42,20 @@ class EnvironmentStore(Protocol):
     async def prune_cache(self) -> Freed: ...
 
 
+class Begun(Protocol):
+    """An invocation under way. `leave`: the caller does not want to know any more."""
+
+    def leave(self) -> None: ...
+
+
 class Runner(Protocol):
     """What runs revisions: the node. A key that was retired may be invoked again, after a roll-back."""
 
     async def invoke(self, revision: Revision, invocation: Invocation) -> Outcome: ...
+
+    def begin(
+        self, revision: Revision, invocation: Invocation, done: Callable[[Outcome | Exception], None]
+    ) -> Begun: ...
 
     async def retire(self, revision_key: str) -> None: ...
 

@@ -35,6 +35,7 @@ from torpor.gateway.http_apis import ApiTarget, HttpApiServer
 from torpor.gateway.loans import Loan, Memory
 from torpor.gateway.origins import Hosts, function_of_host, hosts_of, is_cross_site
 from torpor.gateway.ports import Front, ServiceOf
+from torpor.gateway.quick import Answer, Leave
 from torpor.gateway.sigv4 import AuthenticationFailed
 
 log = structlog.get_logger()
@@ -42,6 +43,7 @@ log = structlog.get_logger()
 OWN = "/_torpor"
 HEALTH = "/_torpor/health"
 CODE = "/_torpor/code/"
+QUICK_PATHS = (PREFIX.encode(), b"/2015-03-31/functions/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,23 @@ class Gateway:
             exchange.loan.give_back()
         if self._options.log_requests:
             exchange.report(request)
+
+    def quick(self, request: HttpRequest, answer: Answer) -> Leave | None:
+        """The short way to a function, for a request with its body: see `quick`."""
+        host = hosts_of(request)
+        if len(host) != 1 or not self._hosts.allows(host[0]) or function_of_host(host[0]) is not None:
+            return None
+        if self._options.log_requests or len(request.body) > self._options.limits.sync_payload:
+            return None
+        if request.path.startswith(PREFIX):
+            return self._functions.begin(request, answer)
+        try:
+            if is_cross_site(request) or self._service_of(request) != "lambda":
+                return None
+            principal = self._authenticator.begin(request).verify(request.body)
+        except TorporError:
+            return None  # the ordinary way says why
+        return self._front.begin(request, principal, answer)
 
     async def _serve(self, request: HttpRequest, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
         host = hosts_of(request)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from torpor.core.arn import FunctionRef, Home, is_function_name
-from torpor.core.errors import AccessDenied, FunctionNotFound, NotInvocable, TorporError
+from torpor.core.errors import AccessDenied, FunctionNotFound, NotInvocable, PlatformFault, TorporError
 from torpor.core.function import FunctionUrl, is_public
 from torpor.core.http import HttpRequest, HttpResponse
 from torpor.core.identity import Kind, Principal
@@ -18,6 +18,7 @@ from torpor.gateway.auth import Authenticator, Certain, Proof
 from torpor.gateway.origins import is_cross_site
 from torpor.gateway.payload_v2 import Addressed, MalformedResponse, event_of, failure, response_of
 from torpor.gateway.ports import Directory, Invokes
+from torpor.gateway.quick import Answer, Leave
 from torpor.gateway.sigv4 import MissingToken
 
 PREFIX = "/fn/"
@@ -98,13 +99,34 @@ class FunctionUrls:
             return cors.preflight(url.cors, request)
         proof = self._proof(request, url, target)
         body = await read(request)
-        request = without_credentials(
-            replace(request, body=body, principal=_proven(proof, body, name)), self._authenticator
-        )
+        request = replace(request, body=body, principal=_proven(proof, body, name))
+        request = without_credentials(request, self._authenticator)
         response = await self._invoke(request, target)
         if url is not None and url.cors and request.header("origin"):
             response = cors.decorate(url.cors, request, response)
         return response
+
+    def begin(self, request: HttpRequest, answer: Answer) -> Leave | None:
+        """The short way: see `quick`. `request` has its body, and is for a path below PREFIX."""
+        try:
+            target = target_of_path(request.path)
+            name = target.ref.name
+            url = self._directory.url(name, target.ref.qualifier)
+            if (url is None and self._directory.find(name) is None) or (url is not None and url.cors):
+                return None
+            principal = _proven(self._proof(request, url, target), request.body, name)
+            cleaned = without_credentials(request, self._authenticator, principal)
+            addressed = Addressed(name, target.path, target.prefix, self._home)
+            return self._invoker.begin(
+                target.ref,
+                event_of(cleaned, addressed, now=self._clock(), principal=principal),
+                lambda what: answer(_answer_of(what, target)),
+                principal=principal,
+                request_id=request.request_id,
+                trace_id=request.header("x-amzn-trace-id"),
+            )
+        except TorporError:
+            return None  # the ordinary way says why
 
     def _proof(self, request: HttpRequest, url: FunctionUrl | None, target: Target) -> Proof:
         """Who may be calling. Raises AccessDenied for strangers at a closed door."""
@@ -124,11 +146,20 @@ class FunctionUrls:
             request_id=request.request_id,
             trace_id=request.header("x-amzn-trace-id"),
         )
-        response = _translate(outcome)
-        headers = (*response.headers, *accounting(outcome))
-        if target.prefix:
-            headers = (*headers, SANDBOXED)
-        return replace(response, headers=headers)
+        return _response(outcome, target)
+
+
+def _answer_of(what: Outcome | Exception, target: Target) -> HttpResponse:
+    if isinstance(what, Outcome):
+        return _response(what, target)
+    return refusals.web(what if isinstance(what, TorporError) else PlatformFault(str(what)))
+
+
+def _response(outcome: Outcome, target: Target) -> HttpResponse:
+    response = _translate(outcome)
+    sandboxed = (SANDBOXED,) if target.prefix else ()
+    headers = (*response.headers, *accounting(outcome), *sandboxed)
+    return HttpResponse(status=response.status, headers=headers, body=response.body)
 
 
 def _attempt(authenticator: Authenticator, request: HttpRequest) -> Proof:
@@ -148,9 +179,11 @@ def _proven(proof: Proof, body: bytes, name: str) -> Principal:
     return principal
 
 
-def without_credentials(request: HttpRequest, authenticator: Authenticator) -> HttpRequest:
+def without_credentials(
+    request: HttpRequest, authenticator: Authenticator, principal: Principal | None = None
+) -> HttpRequest:
     """What opened our door is no business of the function's; its own visitors' Authorization is."""
-    if request.principal.kind is Kind.ANONYMOUS and not authenticator.holds_token(request):
+    if (principal or request.principal).kind is Kind.ANONYMOUS and not authenticator.holds_token(request):
         return request
     return replace(request, headers=tuple(pair for pair in request.headers if pair[0] not in _CREDENTIALS))
 

@@ -65,8 +65,8 @@ class Addressed:
     routed: Routed | None = None
 
 
-def event_of(request: HttpRequest, addressed: Addressed, *, now: float) -> bytes:
-    """The event, as JSON."""
+def event_of(request: HttpRequest, addressed: Addressed, *, now: float, principal: Principal | None = None) -> bytes:
+    """The event, as JSON. `principal` is the request's own unless given."""
     headers, cookies = headers_of(request, addressed)
     routed = addressed.routed
     event: dict[str, Any] = {
@@ -80,7 +80,7 @@ def event_of(request: HttpRequest, addressed: Addressed, *, now: float) -> bytes
     event["headers"] = headers
     if request.query:
         event["queryStringParameters"] = _parameters(request.query)
-    event["requestContext"] = _context(request, addressed, headers, now)
+    event["requestContext"] = _context(request, addressed, headers, now, principal or request.principal)
     if request.body:
         event["body"], event["isBase64Encoded"] = body_of(headers.get("content-type", ""), request.body)
     else:
@@ -123,9 +123,11 @@ def _parameters(query: str) -> dict[str, str]:
     return parameters
 
 
-def _context(request: HttpRequest, addressed: Addressed, headers: dict[str, str], now: float) -> dict[str, Any]:
+def _context(
+    request: HttpRequest, addressed: Addressed, headers: dict[str, str], now: float, principal: Principal
+) -> dict[str, Any]:
     domain = host_name(headers.get("host", ""))
-    known = request.principal.kind is not Kind.ANONYMOUS
+    known = principal.kind is not Kind.ANONYMOUS
     routed = addressed.routed
     context: dict[str, Any] = {
         "accountId": addressed.home.account if known or routed else "anonymous",
@@ -147,7 +149,7 @@ def _context(request: HttpRequest, addressed: Addressed, headers: dict[str, str]
     }
     if known:
         context["authentication"] = None
-        context["authorizer"] = {"iam": _iam(request.principal, addressed.home)}
+        context["authorizer"] = {"iam": _iam(principal, addressed.home)}
     return context
 
 

@@ -19,6 +19,12 @@ class Front(Protocol):
 
     async def __call__(self, request: HttpRequest) -> HttpResponse: ...
 
+    def begin(
+        self, request: HttpRequest, principal: Principal, answer: Callable[[HttpResponse], None]
+    ) -> Callable[[], None] | None:
+        """The short way, by callback; returns what to call when the client leaves, or None where there is none."""
+        ...
+
 
 class Invokes(Protocol):
     """Calls functions. Cancelled before the invocation began, it is dropped."""
@@ -34,6 +40,19 @@ class Invokes(Protocol):
         want_log: bool = False,
         trace_id: str = "",
     ) -> Outcome: ...
+
+    def begin(
+        self,
+        ref: FunctionRef,
+        payload: bytes,
+        done: Callable[[Outcome | Exception], None],
+        *,
+        principal: Principal,
+        request_id: str,
+        trace_id: str = "",
+    ) -> Callable[[], None] | None:
+        """`invoke` by callback; returns what to call when the caller leaves, or None where it must be `invoke`."""
+        ...
 
 
 class Directory(Protocol):

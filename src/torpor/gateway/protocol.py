@@ -11,7 +11,16 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from torpor.core.http import HttpRequest, HttpResponse
+from torpor.gateway.asgi import DateHeader, json_response, new_request_id
+from torpor.gateway.loans import FREE_BYTES
+from torpor.gateway.quick import MalformedHead, Quick, serialized
+
+_log = structlog.get_logger()
+_date = DateHeader()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +75,49 @@ class Output:
         return self._transport.is_closing()
 
 
+class _Exchange:
+    """A request on the short way, in the place of uvicorn's cycle."""
+
+    __slots__ = ("connection", "disconnected", "head_only", "keep_alive", "request_id", "response_complete")
+
+    def __init__(self, connection: Connection, request_id: str, *, head_only: bool, keep_alive: bool) -> None:
+        self.connection = connection
+        self.request_id = request_id
+        self.head_only = head_only
+        self.keep_alive = keep_alive
+        self.response_complete = False
+        self.disconnected = False
+
+    @property
+    def message_event(self) -> _Exchange:
+        return self
+
+    def set(self) -> None:
+        """Nobody waits for more of the request: it is whole."""
+
+    def answer(self, response: HttpResponse) -> None:
+        if self.disconnected:
+            return
+        try:
+            data = serialized(response, _date()[1], head_only=self.head_only, close=not self.keep_alive)
+        except MalformedHead:
+            _log.exception("an answer cannot be sent", action="request_failed", request_id=self.request_id)
+            broken = json_response(500, {"message": "Internal Server Error", "requestId": self.request_id})
+            data = serialized(broken, _date()[1], head_only=self.head_only, close=not self.keep_alive)
+        self.response_complete = True
+        self.connection.answered(data, close=not self.keep_alive)
+
+
 class Connection(HttpToolsProtocol):
     """One client's connection. An application finds it in its scope as `torpor.connection`.
 
-    `on_lost` is called when the client leaves while it is set.
+    `on_lost` is called when the client leaves while it is set. `quick` is the short way past the application, for
+    targets that begin with one of `quick_paths`.
     """
 
     bounds = Bounds()
+    quick: Quick | None = None
+    quick_paths: tuple[bytes, ...] = ()
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -82,6 +127,9 @@ class Connection(HttpToolsProtocol):
         self._unwanted_bytes = 0
         self._in_head = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self._whole: list[bytes] | None = None  # the body so far of a request that may go the short way
+        self._open: _Exchange | None = None  # on the short way, unanswered
+        self._left: asyncio.Event | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
@@ -93,11 +141,16 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         super().connection_lost(exc)
+        if self._open is not None:
+            self._open.disconnected = True
         if self.on_lost is not None:
             self.on_lost()
+        self._close_exchange()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._whole is not None and not self.transport.is_closing():
+            self._begin_ordinary()  # the rest of its body is still on its way
         if self._in_head:
             self._bound_head(len(data))
         elif self._head_timer is not None:
@@ -106,8 +159,7 @@ class Connection(HttpToolsProtocol):
             self._stay()
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        cast("MutableMapping[str, Any]", self.scope)["torpor.connection"] = self
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._in_head, self._head_bytes = True, 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -116,18 +168,114 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        if self.url.startswith(self.quick_paths) and self._is_plain():
+            self._whole = []
+        else:
+            self._begin_cycle()
+
+    def _is_plain(self) -> bool:
+        """Whether the short way can carry it: alone, of HTTP/1.1, wanting nothing special, its answers being read."""
+        return (
+            self.quick is not None
+            and (self.cycle is None or self.cycle.response_complete)
+            and not self.expect_100_continue
+            and not self.flow.write_paused
+            and not self.parser.should_upgrade()
+            and self.parser.get_http_version() == "1.1"
+        )
+
+    def on_body(self, body: bytes) -> None:
+        if self._whole is not None:
+            self._whole.append(body)
+            return
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self._unwanted_bytes += len(body)
+            if self._unwanted_bytes > self.bounds.unwanted_bytes:
+                self.transport.abort()
+
+    def on_message_complete(self) -> None:
+        if self._whole is not None:
+            if self._begin_quick(b"".join(self._whole)):
+                self._whole = None
+                return
+            self._begin_ordinary()
+        super().on_message_complete()
+
+    def _begin_quick(self, body: bytes) -> bool:
+        """Whether it goes the short way."""
+        path, _, query = self.url.partition(b"?")
+        if self.quick is None or len(body) > FREE_BYTES or b"#" in self.url:
+            return False
+        request = HttpRequest(
+            method=self.parser.get_method().decode("ascii"),
+            path=path.decode("latin-1"),
+            query=query.decode("latin-1"),
+            headers=tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers]),
+            body=body,
+            scheme=self.scheme or "http",
+            client=self.client[0] if self.client else "127.0.0.1",
+            request_id=new_request_id(),
+        )
+        exchange = _Exchange(
+            self,
+            request.request_id,
+            head_only=request.method == "HEAD",
+            keep_alive=bool(self.parser.should_keep_alive()),
+        )
+        before, self.cycle = self.cycle, cast("Any", exchange)
+        leave = self.quick(request, exchange.answer)
+        if leave is None:
+            self.cycle = before
+            return False
+        if not exchange.response_complete:
+            self.on_lost, self._open = leave, exchange
+        return True
+
+    def _begin_ordinary(self) -> None:
+        """Hand what has come of a request to the application."""
+        pieces, self._whole = self._whole or [], None
+        self._begin_cycle()
+        for piece in pieces:
+            super().on_body(piece)
+
+    def _begin_cycle(self) -> None:
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()  # makes the scope
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers
+        cast("MutableMapping[str, Any]", self.scope)["torpor.connection"] = self
         super().on_headers_complete()
         # uvicorn writes head and body apart: two system calls, two packets, and a client that wakes up twice
         output = Output(self.transport)
         self.cycle.transport = cast("asyncio.Transport", output)
         cast("MutableMapping[str, Any]", self.scope)["torpor.output"] = output
 
-    def on_body(self, body: bytes) -> None:
-        super().on_body(body)
-        if self.cycle.response_complete:
-            self._unwanted_bytes += len(body)
-            if self._unwanted_bytes > self.bounds.unwanted_bytes:
-                self.transport.abort()
+    def answered(self, data: bytes, *, close: bool) -> None:
+        """A request on the short way has its answer."""
+        self.on_lost = None
+        if not self.transport.is_closing():
+            self.transport.write(data)
+            if close:
+                self.transport.close()
+        self._close_exchange()
+        self.on_response_complete()
+
+    @property
+    def answering(self) -> bool:
+        """Whether a request on the short way waits for its answer."""
+        return self._open is not None
+
+    async def wait_answered(self) -> None:
+        """Until the request on the short way has its answer, or the client has left."""
+        if self.answering:
+            self._left = self._left or asyncio.Event()
+            await self._left.wait()
+
+    def _close_exchange(self) -> None:
+        self._open = None
+        if self._left is not None:
+            self._left.set()
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
@@ -169,6 +317,7 @@ class Connection(HttpToolsProtocol):
         self.loop.call_later(self.bounds.linger_s, self.transport.abort)
 
 
-def bounded(bounds: Bounds) -> type[Connection]:
-    """A class of connections with these bounds."""
-    return type("BoundedConnection", (Connection,), {"bounds": bounds})
+def bounded(bounds: Bounds, quick: Quick | None = None, quick_paths: tuple[bytes, ...] = ()) -> type[Connection]:
+    """A class of connections with these bounds, and with a short way for these paths."""
+    offered = None if quick is None else staticmethod(quick)
+    return type("BoundedConnection", (Connection,), {"bounds": bounds, "quick": offered, "quick_paths": quick_paths})

@@ -17,19 +17,27 @@ from uvicorn.server import ServerState
 
 from torpor.core.errors import InvalidValue
 from torpor.gateway.asgi import App, Receive, Scope, Send
-from torpor.gateway.protocol import Bounds, bounded
+from torpor.gateway.protocol import Bounds, Connection, bounded
+from torpor.gateway.quick import Quick
 
 BACKLOG = 2048
 
 
 class Server:
-    """One application, and the bounds of its connections; serves on as many listeners as asked."""
+    """One application, its short way, and the bounds of its connections; serves on as many listeners as asked."""
 
-    def __init__(self, app: App, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        bounds: Bounds | None = None,
+        *,
+        quick: Quick | None = None,
+        quick_paths: tuple[bytes, ...] = (),
+    ) -> None:
         chosen = bounds or Bounds()
         self._config = uvicorn.Config(
             _quiet(app),
-            http=bounded(chosen),
+            http=bounded(chosen, quick, quick_paths),
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -106,9 +114,15 @@ class Serving:
             listener.close()
         for connection in list(self._state.connections):
             connection.shutdown()
-        if self._state.tasks and grace_s > 0:
-            await asyncio.wait(set(self._state.tasks), timeout=grace_s)
+        if grace_s > 0:
+            await self._wait_answered(grace_s)
         await self._cut()
+
+    async def _wait_answered(self, grace_s: float) -> None:
+        short = [one for one in self._state.connections if isinstance(one, Connection) and one.answering]
+        running = {*self._state.tasks, *(asyncio.ensure_future(one.wait_answered()) for one in short)}
+        if running:
+            await asyncio.wait(running, timeout=grace_s)
 
     async def _cut(self) -> None:
         for connection in list(self._state.connections):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TICK_S = 0.002  # how often those held are looked at
+TICK_S = 0.005  # how often those held are looked at
 BOUND_S = 0.025  # nobody is held longer, however well it goes
 SHORT_MS = 5.0  # longer calls gain nothing
 _FALL, _RISE = 0.3, 0.01

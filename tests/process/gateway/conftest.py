@@ -3,7 +3,7 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import uvloop
@@ -13,12 +13,11 @@ from torpor.core.function import FunctionUrl
 from torpor.core.http import HttpResponse
 from torpor.core.identity import Kind, Principal
 from torpor.core.invocation import Depth, Outcome, Result, Usage
-from torpor.gateway.app import Gateway, GatewayOptions
+from torpor.gateway.app import QUICK_PATHS, Gateway, GatewayOptions
 from torpor.gateway.auth import Closed, Key, Keys
 from torpor.gateway.function_urls import FunctionUrls
 from torpor.gateway.http_apis import HttpApiServer
 from torpor.gateway.origins import Hosts
-from torpor.gateway.protocol import Bounds
 from torpor.gateway.serve import Server, listen
 
 KEY_ID, SECRET, TOKEN = "AKIATORPOREXAMPLE", "a secret", "the-token"
@@ -39,6 +38,7 @@ class Backend:
     payload: bytes | None = None
     hold: asyncio.Event | None = None
     cancelled: int = 0
+    begun: int = 0
 
     async def __call__(self, request):
         self.requests.append(request)
@@ -74,6 +74,17 @@ class Backend:
         )  # fmt: skip
         answer = payload if self.payload is None else self.payload
         return Outcome(payload=answer, usage=usage, executed_version="$LATEST")
+
+    def begin(self, what, payload_or_principal, done, **more):
+        """Both short ways, of the invoker and of the front."""
+        if isinstance(payload_or_principal, Principal):
+            call = self(replace(what, principal=payload_or_principal))
+        else:
+            call = self.invoke(what, payload_or_principal, **more)
+        task = asyncio.ensure_future(call)
+        task.add_done_callback(lambda ended: None if ended.cancelled() else done(ended.result()))
+        self.begun += 1
+        return task.cancel
 
     async def _held(self):
         if self.hold is None:
@@ -163,9 +174,14 @@ def backend():
     return Backend()
 
 
+@pytest.fixture(params=["short way", "ordinary way"])
+def way(request):
+    return request.param
+
+
 @pytest.fixture
-async def start(backend):
-    """Starts servers; all are closed at the end."""
+async def start(backend, way):
+    """Starts servers, with or without a short way; all are closed at the end."""
     running = []
 
     async def start(*, bounds=None, options=None, own=None):
@@ -183,7 +199,8 @@ async def start(backend):
         )
         listener = listen("127.0.0.1", 0)
         port = listener.getsockname()[1]
-        serving = await Server(gateway, bounds or Bounds()).serve([listener])
+        quick = gateway.quick if way == "short way" else None
+        serving = await Server(gateway, bounds, quick=quick, quick_paths=QUICK_PATHS).serve([listener])
         running.append(serving)
         return Running(serving, port, backend)
 
