@@ -224,7 +224,11 @@ class Connection(HttpToolsProtocol):
             keep_alive=bool(self.parser.should_keep_alive()),
         )
         before, self.cycle = self.cycle, cast("Any", exchange)
-        leave = self.quick(request, exchange.answer)
+        try:
+            leave = self.quick(request, exchange.answer)
+        except Exception:  # the parser would take it for the client's fault
+            _log.exception("a request failed", action="request_failed", request_id=request.request_id)
+            leave = None
         if leave is None:
             self.cycle = before
             return False

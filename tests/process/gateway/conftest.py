@@ -62,7 +62,7 @@ class Backend:
     def find(self, name):
         return name if name == "hello" else None
 
-    def url(self, name):
+    def url(self, name, qualifier=None):
         return FunctionUrl(name=name, auth="NONE") if name == "hello" else None
 
     async def invoke(self, ref, payload, *, principal, request_id, client_context=None, want_log=False, trace_id=""):
