@@ -55,7 +55,7 @@ def importing(name, reason="", *, use="1", **more):
 CASES = {
     "processes": case("processes"),
     "chance": case("chance", by_chance=True),
-    "library-with-a-thread": importing("threaded", "start 1 thread"),
+    "library-with-a-thread": importing("threaded", r"\(threaded\) start 1 thread"),
 }
 LONG = {
     "threads": case("threads"),
@@ -71,7 +71,7 @@ LONG = {
     "loky": case("validation"),
     "numpy-chance": case("chance_numpy", by_chance=True),
     "pandas": case("frames"),
-    "onnxruntime": case("network", depth="spawn", reason="start 1 thread"),
+    "onnxruntime": case("network", depth="spawn", reason=r"\(onnxruntime\) start 1 thread"),
     "xgboost": case("xgboost_trees"),
     "lightgbm": case("lightgbm_trees"),
 }

@@ -58,9 +58,9 @@ def main() -> NoReturn:
     home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     _hide(setup["hidden"])
     sys.path[0] = setup["path"]
-    loaded, skipped = _preload(setup)
+    loaded, skipped, blamed = _preload(setup)
     programs = {path: compile(_read(path), path, "exec") for path in setup["programs"]}
-    reason = _obstacle({0, 1, 2, nest.fileno(), home})
+    reason = _obstacle({0, 1, 2, nest.fileno(), home}, blamed)
     if reason:
         nest.send(REFUSED + reason.encode(errors="replace")[:_MAX_REASON])
         os._exit(1)
@@ -89,40 +89,67 @@ def _hide(path: str) -> None:
         del sys.modules[name]
 
 
-def _preload(setup: dict[str, Any]) -> tuple[int, dict[str, str]]:
-    """Import what is known to be wanted. What fails is left to the instance that imports it, and told."""
+def _preload(setup: dict[str, Any]) -> tuple[int, dict[str, str], dict[tuple[str, str], str]]:
+    """Import what is known to be wanted. What fails is left to the instance that imports it, and told.
+
+    Returns how many were imported, why which were not, and which library each new thread, child and descriptor is of.
+    """
     if setup["site_packages"]:
         import site
 
         site.addsitedir(setup["site_packages"])
     skipped = {}
+    blamed: dict[tuple[str, str], str] = {}
     for name in setup["modules"]:
+        known = name in sys.modules
         try:
             importlib.import_module(name)
-        except BaseException as error:  # noqa: PERF203 -- each is a failure of its own
+        except BaseException as error:
             skipped[name] = f"{type(error).__name__}: {error}"[:200]
-    return len(setup["modules"]) - len(skipped), skipped
+        if not known:
+            for trace in _traces():
+                blamed.setdefault(trace, name.partition(".")[0])
+    return len(setup["modules"]) - len(skipped), skipped, blamed
 
 
-def _obstacle(own: set[int]) -> str:
-    """Why this process must not be forked from; empty when it may."""
-    threads = len(os.listdir("/proc/self/task"))
-    if threads > 1:
-        return f"the environment's libraries start {threads - 1} thread{'s' * (threads > 2)} when they are imported"
+def _traces() -> list[tuple[str, str]]:
+    """What a fork would not copy, or would share: threads, children, descriptors; each with what it is."""
+    process = os.getpid()
+    found = [("thread", number) for number in os.listdir("/proc/self/task") if int(number) != process]
+    with contextlib.suppress(OSError):  # a kernel that does not list children: those will have no name
+        children = _read(f"/proc/self/task/{process}/children").decode().split()
+        found += [("child", number) for number in children]
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one that listed them
+            found.append(("file", f"{fd} {os.readlink(f'/proc/self/fd/{fd}')}"))
+    return found
+
+
+def _obstacle(own: set[int], blamed: dict[tuple[str, str], str]) -> str:
+    """Why this process must not be forked from; empty when it may. `blamed` says which library left what."""
+    traces = _traces()
+    threads = [trace for trace in traces if trace[0] == "thread"]
+    files = [trace for trace in traces if trace[0] == "file" and int(trace[1].split()[0]) not in own]
+    children = [trace for trace in traces if trace[0] == "child"]
+    if threads:
+        what = f"start {len(threads)} thread{'s' * (len(threads) > 1)}"
+    elif children or _has_children():
+        what = "start processes"
+    elif files:
+        what = f"keep open {', '.join(text.partition(' ')[2] for _, text in files)[:300]}"
+    else:
+        return ""
+    names = sorted({blamed[trace] for trace in threads or children or files if trace in blamed})
+    whose = f" ({', '.join(names)})" if names else ""
+    return f"the environment's libraries{whose[:300]} {what} when they are imported"
+
+
+def _has_children() -> bool:
     try:
         os.waitpid(-1, os.WNOHANG)
     except ChildProcessError:
-        pass
-    else:
-        return "the environment's libraries start processes when they are imported"
-    fds = {int(name) for name in os.listdir("/proc/self/fd")}
-    kept = [f"/proc/self/fd/{fd}" for fd in sorted(fds - own)]
-    held = [os.readlink(path) for path in kept if os.path.lexists(path)]  # not what listed them
-    if held:
-        return (
-            f"the environment's libraries keep open what they opened when they were imported: {', '.join(held)[:300]}"
-        )
-    return ""
+        return False
+    return True
 
 
 class Zygote:

@@ -18,10 +18,10 @@ PLAIN = "def handler(event, context): return 1"
     [
         (
             "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()",
-            "start 1 thread",
+            "libraries (lively) start 1 thread when",
         ),
-        ("import subprocess\nchild = subprocess.Popen(['sleep', '600'])", "start processes"),
-        ("kept = open(__file__)", "keep open what they opened"),
+        ("import subprocess\nchild = subprocess.Popen(['sleep', '600'])", "libraries (lively) start processes when"),
+        ("kept = open(__file__)", "libraries (lively) keep open /"),
     ],
 )
 async def test_libraries_that_forbid_a_fork_are_refused_with_the_reason(nursery, text, reason):
