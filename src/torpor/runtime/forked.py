@@ -6,6 +6,9 @@ mounts that nobody in here could make, and the server a letter, with what the wo
 mounts, gives up that right too, and passes on the worker's part, unread. After that only the kernel ends it.
 """
 
+# Plain calls of os: the sentinel loads as little as it can, since each instance's init is a copy of it.
+# ruff: noqa: PTH123, PTH208
+
 from __future__ import annotations
 
 import json
@@ -42,9 +45,11 @@ def begin(order: int, orders: Orders, descriptors: list[int], report: socket.soc
     root.refill(tmp_mb=orders["tmp_mb"], shm_mb=orders["shm_mb"], owner=worker, shared=orders["shared"])
     listeners = [namespaces.listen(address, port) for address, port in orders["doors"]]
     output, written = _pipe_of(worker)
-    gate = _order_worker(descriptors[-1], [order, orders["limits"], orders["ahead"]], written, descriptors[_CONTROL])
+    words = [order, orders["limits"], orders["ahead"]]
+    gate = _order_worker(descriptors[-1], words, written, descriptors[_CONTROL], joins)
     os.close(written)
-    init.let_in(_WORKER, gate, worker, joins)
+    init.let_in(_WORKER, gate, worker)
+    _must_be_in_our_groups(_WORKER)
     init.renounce(orders, kept=(rights.CAP_SYS_ADMIN,))
     said = os.read(gate, init.MAX_REASON)
     if said != zygote.CONFINED:
@@ -67,12 +72,24 @@ def _pipe_of(worker: int) -> tuple[int, int]:
         os.setresuid(0, 0, 0)
 
 
-def _order_worker(channel: int, order: list[Any], output: int, control: int) -> int:
+def _must_be_in_our_groups(worker: int) -> None:
+    """It joined by itself, and is born of what is not trusted."""
+    ours, theirs = (_read(f"/proc/{whose}/cgroup") for whose in ("self", worker))
+    if theirs != ours or len(os.listdir(f"/proc/{worker}/task")) != 1:
+        raise OSError("the worker did not join its control groups")
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _order_worker(channel: int, order: list[Any], output: int, control: int, joins: list[int]) -> int:
     """Ask the zygote for a child in our namespaces; returns our end of the gate between the child and us."""
     ours, theirs = socket.socketpair()
     spaces = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in NAMESPACES]
     with socket.socket(fileno=channel) as to:
-        socket.send_fds(to, [json.dumps(order).encode()], [theirs.fileno(), output, control, *spaces])
+        socket.send_fds(to, [json.dumps(order).encode()], [theirs.fileno(), output, control, *spaces, *joins])
     theirs.close()
     for fd in spaces:
         os.close(fd)

@@ -130,13 +130,11 @@ def fork(child: Callable[[int], NoReturn]) -> tuple[int, int]:
     return pid, ours.detach()
 
 
-def let_in(worker: int, gate: int, outer_id: int, joins: Sequence[int] = ()) -> None:
-    """Give the worker's user namespace its one id, once the worker is there, and has been moved into `joins`."""
+def let_in(worker: int, gate: int, outer_id: int) -> None:
+    """Give the worker's user namespace its one id, once the worker is there."""
     said = os.read(gate, MAX_REASON)
     if said != ENTERED:
         raise OSError(said.decode(errors="replace") or "the worker ended before it was confined")
-    for fd in joins:
-        os.write(fd, b"%d" % worker)
     users, groups = [(root.USER_ID, outer_id, 1)], [(root.GROUP_ID, outer_id, 1)]
     namespaces.write_maps(worker, users, groups, deny_setgroups=False)
     os.write(gate, MAPPED)

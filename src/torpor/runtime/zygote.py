@@ -207,6 +207,8 @@ def _say(gate: int, error: BaseException) -> None:
 
 def _confine(setup: dict[str, Any], code: bytes, spaces: list[int], descriptors: list[int], gate: int) -> None:
     """Become what a worker that was spawned is before it loads its program."""
+    for fd in spaces[len(_ENTERED_KINDS) :]:
+        os.write(fd, b"0")  # a control group: init looks whether we did
     for fd, kind in zip(spaces, _ENTERED_KINDS):
         libc.setns(fd, kind)
     os.setsid()

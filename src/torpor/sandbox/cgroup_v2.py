@@ -35,6 +35,21 @@ def prepare(own: Path, root: Path, available: frozenset[str]) -> frozenset[str]:
     return wanted
 
 
+def by_threads(folder: Path) -> bool:
+    """Make this a group that threads may enter, below one that is: who has one then need not wait for RCU to do so.
+
+    False where the kernel or the layout forbids it, and always with controllers, which take whole processes.
+    """
+    return _writes(folder / "cgroup.type", "threaded")
+
+
+def _below_threads(folder: Path) -> bool:
+    """Anywhere else a group that threads enter is closed to those outside."""
+    with contextlib.suppress(OSError):
+        return (folder.parent / "cgroup.type").read_text(encoding="ascii").strip() == "threaded"
+    return False
+
+
 def _move_into_leaf(own: Path, leaf: Path) -> None:
     present = (own / "cgroup.procs").read_text(encoding="ascii").split()
     if present != [str(os.getpid())]:
@@ -58,6 +73,7 @@ class V2Part:
         self.folder = folder
         self.limits = controllers
         self._kept: dict[str, int] = {}
+        self._entry = "cgroup.threads" if _below_threads(folder) and by_threads(folder) else "cgroup.procs"
 
     def bound(self, memory: int, processes: int, cpu: float) -> None:
         if "memory" in self.limits:
@@ -71,7 +87,7 @@ class V2Part:
             self._write("cpu.weight", min(10_000, max(1, round(cpu * _WEIGHT_OF_A_CORE))))
 
     def entry(self) -> int:
-        return os.open(self.folder / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        return os.open(self.folder / self._entry, os.O_WRONLY | os.O_CLOEXEC)
 
     def peak(self) -> int | None:
         if "memory" not in self.limits:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from torpor.sandbox.cgroup_v1 import V1Part
-from torpor.sandbox.cgroup_v2 import FREEZER, V2Part, prepare
+from torpor.sandbox.cgroup_v2 import FREEZER, V2Part, by_threads, prepare
 
 CONTROLLERS = frozenset({"memory", "pids", "cpu", "cpuacct"})
 
@@ -71,7 +71,7 @@ class Group:
             part.bound(bounds.memory, bounds.processes, bounds.cpu)
 
     def entries(self) -> Iterator[int]:
-        """Descriptors of cgroup.procs: who writes "0" to one joins with the rights of this process, which opened it.
+        """Descriptors: a process of one thread that writes "0" to one joins, with the rights of us, who opened it.
 
         One at a time, so that none is lost when the next cannot be opened.
         """
@@ -135,6 +135,8 @@ class Cgroups:
             return
         if hierarchy.version == 2:
             enabled = prepare(hierarchy.folder, root, hierarchy.controllers)
+            if not enabled:
+                by_threads(root)
             hierarchy = Hierarchy(2, hierarchy.folder, enabled)
         self.roots.append((hierarchy, root))
 
@@ -238,8 +240,15 @@ def end_tree(folder: Path) -> None:
         return
     for below, _, _ in os.walk(folder):
         with contextlib.suppress(OSError):
-            for pid in (Path(below) / "cgroup.procs").read_text(encoding="ascii").split():
-                os.kill(int(pid), 9)
+            for pid in _members(Path(below)):
+                os.kill(pid, 9)
+
+
+def _members(folder: Path) -> list[int]:
+    try:
+        return list(map(int, (folder / "cgroup.procs").read_text(encoding="ascii").split()))
+    except OSError:  # a group of threads
+        return list(map(int, (folder / "cgroup.threads").read_text(encoding="ascii").split()))
 
 
 def restore(folder: Path, name: str) -> None:

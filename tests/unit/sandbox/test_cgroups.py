@@ -8,7 +8,7 @@ import pytest
 from torpor.sandbox import cgroup_v2, cgroups
 from torpor.sandbox.cgroups import Bounds, Cgroups, Hierarchy
 
-V1 = ("cgroup.procs", "cgroup.event_control")
+V1 = ("cgroup.procs", "tasks", "cgroup.event_control")
 V1 += ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.max_usage_in_bytes", "memory.oom_control")
 V1 += ("pids.max", "cpu.shares", "cpuacct.usage")
 V2 = ("cgroup.procs", "cgroup.kill", "cgroup.subtree_control", "cgroup.controllers", "cpu.stat", "cpu.weight")
@@ -108,6 +108,31 @@ def test_version_2_freezes_and_thaws(kernel):
     with pytest.raises(FileNotFoundError):
         group.thaw()
     groups.close()
+
+
+@pytest.mark.parametrize(("kind", "entry"), [("threaded", "cgroup.threads"), ("domain", "cgroup.procs")])
+def test_without_controllers_version_2_is_entered_by_threads_where_that_can_be(kernel, monkeypatch, kind, entry):
+    """So that a process which joins need not wait for RCU; a kernel or a layout without that is entered as ever."""
+    own = kernel("v2", (*V2, "cgroup.threads"))
+    monkeypatch.setattr(cgroups, "by_threads", lambda root: (root / "cgroup.type").write_text(kind))
+    groups = Cgroups([Hierarchy(2, own, frozenset())], "torpor-x")
+    group = groups.create("i1", BOUNDS)
+    (opened,) = group.entries()
+    assert os.readlink(f"/proc/self/fd/{opened}").endswith(f"/i1/{entry}")  # noqa: PTH115 -- of a descriptor
+    os.close(opened)
+    groups.close()
+
+
+def test_who_is_left_in_a_group_of_threads_is_ended(monkeypatch, tmp_path):
+    """Such a group cannot be read or killed by processes."""
+    killed = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
+    (tmp_path / "cgroup.kill").mkdir()
+    (tmp_path / "cgroup.procs").mkdir()
+    (tmp_path / "cgroup.threads").write_text("4\n5\n")
+    cgroups.end_tree(tmp_path)
+    assert (4, 9) in killed
+    assert (5, 9) in killed
 
 
 def test_version_1_freezes_nothing(kernel):
