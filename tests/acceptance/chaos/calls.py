@@ -20,7 +20,7 @@ import boto3
 import botocore.config
 from botocore.exceptions import ClientError
 
-WAIT_S = 60  # beyond every time-out of functions and queues: who waits so long waits for ever
+WAIT_S = 200  # beyond every time-out of functions and queues: who waits so long waits for ever
 KILLED = ("exit", "Runtime.ExitError", r"RequestId: \S+ Error: Runtime exited with error: signal: killed")
 RESULTS = {
     "raise": ("error", "LookupError", r"^{token}$"),

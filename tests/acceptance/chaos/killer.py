@@ -100,9 +100,9 @@ def kill_one(server: int, chance: random.Random) -> str | None:
 
 
 def kill_until(stop: Event, server: int, chance: random.Random) -> Counter[str]:
-    """One every third of a second or so; returns how many of each kind."""
+    """Three in two seconds or so; returns how many of each kind."""
     killed: Counter[str] = Counter()
-    while not stop.wait(chance.uniform(0.1, 0.6)):
+    while not stop.wait(chance.uniform(0.2, 1.1)):
         if kind := kill_one(server, chance):
             killed[kind] += 1
     return killed

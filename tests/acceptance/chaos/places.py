@@ -85,7 +85,7 @@ def deploy(client: Any, name: str, place: Place) -> None:
         Role=ROLE,
         Handler="app.handler",
         Code={"ZipFile": place.code},
-        **{"Timeout": 20, "MemorySize": 512, **place.settings},
+        **{"Timeout": 60, "MemorySize": 512, **place.settings},
     )
     client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 1500})
     if place.reserved is not None:
