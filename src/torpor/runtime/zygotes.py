@@ -43,7 +43,7 @@ class ZygoteOptions:
     refill_s: float = 0.05  # after a start, so that the request goes first
     settle_s: float = 0.5  # before a zygote is built: what was learned by several starts at once is learned together
     check_s: float = 5.0
-    fork_s: float = 10.0  # a zygote that has not forked by then never will: a library's hook waits for something
+    fork_s: float = 15.0  # a zygote that has not forked by then never will: a library's hook waits for something
 
 
 class Zygotes:
