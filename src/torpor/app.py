@@ -25,6 +25,8 @@ from torpor.aws.apigateway.service import apigateway_service
 from torpor.aws.front import AwsFront
 from torpor.aws.iam import iam_service
 from torpor.aws.lambda_.service import lambda_service
+from torpor.aws.secretsmanager import secretsmanager_service
+from torpor.aws.ssm import ssm_service
 from torpor.aws.sts import sts_service
 from torpor.aws.which import service_of
 from torpor.build.bundles import Bundles
@@ -48,6 +50,7 @@ from torpor.functions.log_reader import LogReader
 from torpor.functions.revisions import Revisions
 from torpor.functions.roles import Roles
 from torpor.functions.urls import Urls
+from torpor.functions.vault import Vault
 from torpor.gateway.app import QUICK_PATHS, Gateway, GatewayOptions
 from torpor.gateway.auth import Auth, Authenticator, Closed, Keys, Open, check_bind
 from torpor.gateway.code_links import CodeLinks
@@ -72,7 +75,7 @@ from torpor.store.database import Database
 from torpor.store.key_table import KeyTable
 from torpor.store.ledger import Ledger, LedgerOptions
 from torpor.store.logs import LogStore
-from torpor.store.sealing import open_sealer
+from torpor.store.secret_table import SecretTable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -168,6 +171,7 @@ class _Back:
     node: Node
     doors: list[Doors]
     identities: Identities
+    vault: Vault
 
 
 async def _open_back(
@@ -176,6 +180,8 @@ async def _open_back(
     """Stores, sandboxes, node and use cases; each is closed before what it uses."""
     home = Home(settings.account, settings.region)
     database = stack.enter_context(await asyncio.to_thread(Database, data.database))
+    vault = Vault(SecretTable(database), database.sealer)
+    await vault.open()
     ledger = Ledger(database, LedgerOptions(keep_days=settings.ledger_days))
     stack.push_async_callback(asyncio.to_thread, ledger.close)
     logs = LogStore(data.logs)
@@ -208,13 +214,13 @@ async def _open_back(
         open_door=Openings(partial(_open_door, doors), Reach(logs)),
         log_sink=logs,
         abandoned=lambda outcome: ledger.record(outcome.usage),
+        secrets_of=lambda revision: vault.variables_of(revision.config),
     )
     stack.push_async_callback(node.close, settings.grace_s)
     catalog = await Catalog.open(database, home)
     stack.push_async_callback(catalog.wait_written)
-    sealer = await asyncio.to_thread(open_sealer, data.sealing_key)
     owner_key = (data.key.access_key_id, data.key.secret_access_key)
-    identities = Identities(KeyTable(database), sealer, catalog, home, owner_key=owner_key)
+    identities = Identities(KeyTable(database), database.sealer, catalog, home, owner_key=owner_key)
     await identities.keys.open()
     apis = await HttpApis.open(database, home.account)
     stack.push_async_callback(apis.wait_written)
@@ -250,6 +256,7 @@ async def _open_back(
         node=node,
         doors=doors,
         identities=identities,
+        vault=vault,
     )
 
 
@@ -286,6 +293,8 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
             iam_service(roles=roles, home=home),
             sts_service(home, back.identities.sessions, roles),
             apigateway_service(apis=back.apis, home=home, endpoint=partial(api_address, url)),
+            secretsmanager_service(back.vault, home),
+            ssm_service(back.vault, home),
         ],
         back.invoker,
     )
@@ -302,6 +311,7 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
         collector=back.collector,
         logs=LogReader(catalog, back.logs),
         keys=back.identities.keys,
+        secrets=back.vault,
         instances=partial(_instances, back.node),
         archive=back.bundles.archive,
     )

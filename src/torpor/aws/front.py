@@ -118,7 +118,11 @@ class _Door:
             return
         name = self._service.actions.get(call.operation, call.operation)
         action = f"{self._service.signing_name or self._service.name}:{name}"
-        resource = self._service.resource(params)
+        found = self._service.resource(params)
+        for resource in (found,) if isinstance(found, str) else found:
+            self._demand(call, action, resource)
+
+    def _demand(self, call: Call, action: str, resource: str) -> None:
         if not call.principal.allows(action, resource):
             raise AccessDenied(
                 f"User: {call.principal.arn} is not authorized to perform: {action} on resource: "

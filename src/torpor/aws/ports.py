@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from torpor.core.arn import FunctionRef
@@ -10,6 +11,7 @@ from torpor.core.attached import Alias
 from torpor.core.function import Function, FunctionConfig, FunctionUrl, Role
 from torpor.core.identity import Credentials, Principal
 from torpor.core.invocation import Outcome
+from torpor.core.secret import Secret, SecretKind, SecretVersion
 
 
 class FunctionPage(Protocol):
@@ -138,6 +140,38 @@ class Sessions(Protocol):
     """Credentials for a while."""
 
     def of_key(self, key_id: str, arn: str, lifetime_s: float) -> Credentials: ...
+
+
+class Secrets(Protocol):
+    """Secrets by name, sealed until their value is asked for. Errors carry Secrets Manager's codes."""
+
+    def get(self, name: str, *, deleted: bool = False) -> Secret: ...
+    def all(self) -> tuple[Secret, ...]: ...
+    def value(self, secret: Secret, version: SecretVersion) -> bytes: ...
+    async def create(self, name: str, *, kind: SecretKind = ..., **about: Any) -> Secret: ...
+    async def create_with(
+        self,
+        name: str,
+        value: bytes,
+        *,
+        kind: SecretKind = ...,
+        binary: bool = False,
+        version_id: str | None = None,
+        **about: Any,
+    ) -> Secret: ...
+    async def put(
+        self,
+        name: str,
+        value: bytes,
+        *,
+        binary: bool = False,
+        version_id: str | None = None,
+        stages: tuple[str, ...] = ...,
+        **about: Any,
+    ) -> tuple[Secret, SecretVersion]: ...
+    async def set(self, name: str, value: bytes, *, kind: SecretKind | None = None, **about: Any) -> Secret: ...
+    async def change(self, name: str, change: Callable[[Secret], Secret], *, deleted: bool = False) -> Secret: ...
+    async def delete(self, name: str, *, recovery_days: int | None = None) -> tuple[Secret, datetime]: ...
 
 
 class RoleNames(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,13 +38,13 @@ class Service:
     `name` is botocore's, and `signing_name` what requests are signed for, where that differs; `codes` translates codes
     of TorporError to the service's exception shapes; `actions`
     translates operations to IAM actions where they differ; `resource` finds what is acted upon, in the words of
-    `Principal.allows`, and `arn` names it for messages.
+    `Principal.allows` — several, where the caller needs the right for each of them —, and `arn` names it for messages.
     """
 
     name: str
     handlers: Mapping[str, Handler]
     codes: Mapping[str, str] = field(default_factory=dict)
     actions: Mapping[str, str] = field(default_factory=dict)
-    resource: Callable[[Params], str] = no_resource
+    resource: Callable[[Params], str | Sequence[str]] = no_resource
     arn: Callable[[str], str] = str
     signing_name: str = ""

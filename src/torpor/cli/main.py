@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from torpor import __version__
 from torpor.cli import flags, output
-from torpor.cli.commands import deploy, environment, functions, init, invoke, keys, logs, up, upkeep, usage
+from torpor.cli.commands import deploy, environment, functions, init, invoke, keys, logs, secret, up, upkeep, usage
 from torpor.cli.context import ClientOptions, Finding, Measurement, Session, UpFlags
 from torpor.cli.failures import INTERRUPTED, PIPE_CLOSED, Failure, WrongUse
 from torpor.core.errors import UserError
@@ -39,6 +39,11 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[..., None]], ...]], ...
         "keys",
         "Keys for others: each may do what it was made for, and nothing else.",
         (("create", keys.create), ("ls", keys.list_keys), ("rm", keys.remove)),
+    ),
+    (
+        "secret",
+        "Secrets: values that functions and programs read, sealed where they are kept.",
+        (("set", secret.set_secret), ("ls", secret.list_secrets), ("rm", secret.remove)),
     ),
 )
 # Words after a command's own first argument belong to that other command.

@@ -14,12 +14,14 @@ from torpor.cli.discover import find_handler
 from torpor.cli.failures import WrongUse
 from torpor.cli.source import Source
 from torpor.core.identity import PERMISSION
+from torpor.core.secret import VARIABLE
 
 _BLOCK = re.compile(r"(?m)^# /// script\s*$\s(?P<content>(?:^#(?: .*)?$\s)+)^# ///\s*$")  # PEP 723's own expression
 _REACH = r"^(\*|(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):[0-9]{1,5})$"
 
 Reach = Annotated[str, Field(pattern=_REACH)]
 Action = Annotated[str, Field(pattern=PERMISSION)]
+FromSecret = Annotated[str, Field(pattern=VARIABLE)]
 
 
 class Table(BaseModel):
@@ -61,6 +63,11 @@ class Table(BaseModel):
         default=(),
         strict=False,
         description="Actions it may call on the platform, such as lambda:InvokeFunction or lambda:InvokeFunction/NAME.",
+    )
+    secrets: tuple[FromSecret, ...] = Field(
+        default=(),
+        strict=False,
+        description='Environment variables that hold secrets: "VARIABLE=SECRET" each, such as "DB_PASSWORD=prod/db".',
     )
     source_builds: bool = Field(
         default=False, description="Allow packages without a wheel: they are built in a sandbox."

@@ -63,6 +63,7 @@ class FunctionConfig:
     tags: Mapping[str, str] = field(default_factory=dict)
     reach: tuple[str, ...] = ()
     permissions: tuple[str, ...] = ()  # actions the function may call on the platform, e.g. "lambda:InvokeFunction"
+    secrets: tuple[str, ...] = ()  # VARIABLE=SECRET: what an instance finds in its environment when it starts
     source_builds: bool = False
     max_concurrency: int = 1
     keep_alive_s: float | None = None  # None: the server's default
@@ -76,6 +77,12 @@ class FunctionConfig:
     def evolve(self, **changes: Any) -> FunctionConfig:
         return replace(self, **changes)
 
+    @property
+    def grants(self) -> tuple[str, ...]:
+        """What who sets this must hold: the function's permissions, and the reading of its secrets."""
+        reads = (f"secretsmanager:GetSecretValue/{entry.partition('=')[2]}" for entry in self.secrets)
+        return (*self.permissions, *reads)
+
     def as_json(self) -> dict[str, Any]:
         """A plain dictionary that `from_json` reads back."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -84,7 +91,7 @@ class FunctionConfig:
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> FunctionConfig:
         known = {name: value for name, value in plain.items() if name in cls.__dataclass_fields__}
-        for name in ("reach", "permissions"):
+        for name in ("reach", "permissions", "secrets"):
             known[name] = tuple(known.get(name, ()))
         known["isolation"] = Isolation(known.get("isolation", Isolation.SANDBOX))
         return cls(**known)

@@ -13,6 +13,7 @@ from torpor.core.errors import InvalidValue
 from torpor.core.function import CUSTOM_RUNTIMES, FunctionConfig, Isolation
 from torpor.core.identity import is_permission
 from torpor.core.limits import Limits
+from torpor.core.secret import split_variable
 from torpor.policy import reach
 
 RUNTIMES = ("python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14", *CUSTOM_RUNTIMES)
@@ -57,7 +58,7 @@ class ConfigRules:
         """The configuration with some fields changed, checked. Values may be as JSON has them."""
         _refuse_unknown(changes, FunctionConfig.__dataclass_fields__.keys() - _FIXED)
         values = dict(changes)
-        for name in ("reach", "permissions"):
+        for name in ("reach", "permissions", "secrets"):
             if name in values:
                 values[name] = _texts(name, values[name])
         if "isolation" in values:
@@ -79,6 +80,7 @@ class ConfigRules:
         _check_reach(config.reach)
         for entry in config.permissions:
             _check_permission(entry)
+        _check_secrets(config)
 
     def _check_sizes(self, config: FunctionConfig) -> None:
         limits = self._limits
@@ -246,6 +248,19 @@ def _meant(entry: str) -> str:
     if ":" in meant:
         return meant
     return meant + (":80" if scheme == "http" else ":443")
+
+
+def _check_secrets(config: FunctionConfig) -> None:
+    taken = set(config.variables)
+    for entry in config.secrets:
+        variable, _ = split_variable(entry) or ("", "")
+        if not variable:
+            raise InvalidValue(f"secrets holds {entry[:200]!r}: write VARIABLE=SECRET, such as DB_PASSWORD=prod/db.")
+        if variable in RESERVED or variable in taken:
+            raise InvalidValue(
+                f"secrets sets the variable {variable}, which is {'reserved' if variable in RESERVED else 'set twice'}."
+            )
+        taken.add(variable)
 
 
 def _check_permission(entry: str) -> None:

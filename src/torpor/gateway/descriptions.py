@@ -54,6 +54,7 @@ def describe(
         "variables": sorted(config.variables),
         "reach": list(config.reach),
         "permissions": list(config.permissions),
+        "secrets": list(config.secrets),
         "code_sha256": function.bundle.code_sha256,
         "code_size": function.bundle.size,
         "environment": function.environment.digest if function.environment else None,

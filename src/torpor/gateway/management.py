@@ -24,6 +24,7 @@ from torpor.gateway.keys import KeyEndpoints
 from torpor.gateway.small_bodies import read_small
 from torpor.gateway.uploads import Uploads
 from torpor.gateway.use_cases import ServerFacts, UseCases
+from torpor.gateway.vault import SecretEndpoints
 from torpor.store.log_files import LogLine
 
 LONGEST_WAIT_S = 60.0
@@ -59,6 +60,7 @@ class Management:
             _route("POST", "/_torpor/gc", self.collect),
             _route("GET", "/_torpor/code/{name}", self.fetch_code),
             *KeyEndpoints(self._use.keys).routes(),
+            *SecretEndpoints(self._use.secrets).routes(),
         ]
         handlers: Any = {TorporError: _torpor_error, HTTPException: _http_error}
         app = Starlette(routes=routes, exception_handlers=handlers)
@@ -86,7 +88,7 @@ class Management:
         name = request.path_params["name"]
         existing = self._find(name)
         wanted = self._uploads.wanted(name, request.headers.get("x-torpor-config", ""), existing)
-        request.scope["torpor.request"].principal.check_may_grant(wanted.config.permissions)
+        request.scope["torpor.request"].principal.check_may_grant(wanted.config.grants)
         if wanted.reserved_concurrency is not None:
             self._use.concurrency.check(name, wanted.reserved_concurrency)
         async with self._uploads.receive(request) as archive:

@@ -15,7 +15,7 @@ from torpor.core.identity import Kind, Principal
 
 
 class Right(NamedTuple):
-    """One method and path; `resource` is what the action is on, made of the path's NAME."""
+    """One method and path; `resource` is what the action is on, made of the path's NAME, or PATH with slashes."""
 
     method: str
     path: str
@@ -36,13 +36,24 @@ RIGHTS: Sequence[Right] = (
     Right("PUT", f"{_FUNCTION}/url", "lambda:UpdateFunctionUrlConfig"),
     Right("DELETE", f"{_FUNCTION}/url", "lambda:DeleteFunctionUrlConfig"),
     Right("GET", "/_torpor/logs/{NAME}", "logs:FilterLogEvents", "/aws/lambda/{NAME}"),
+    Right("GET", "/_torpor/secrets", "secretsmanager:ListSecrets", ""),
+    Right("PUT", "/_torpor/secrets/{PATH}", "secretsmanager:CreateSecret", "{PATH}"),
+    Right("PUT", "/_torpor/secrets/{PATH}", "secretsmanager:PutSecretValue", "{PATH}"),
+    Right("DELETE", "/_torpor/secrets/{PATH}", "secretsmanager:DeleteSecret", "{PATH}"),
     Right("GET", "/_torpor/usage", "torpor:GetUsage", ""),
     Right("POST", "/_torpor/gc", "torpor:CollectGarbage", ""),
 )
-_NAME = r"(?P<NAME>[^/]+)"
-_COMPILED = [
-    (right, re.compile(re.escape(right.path).replace(re.escape("{NAME}"), _NAME), re.ASCII)) for right in RIGHTS
-]
+_VARIABLES = {re.escape("{NAME}"): r"(?P<NAME>[^/]+)", re.escape("{PATH}"): r"(?P<PATH>.+)"}
+
+
+def _compiled(path: str) -> re.Pattern[str]:
+    pattern = re.escape(path)
+    for variable, text in _VARIABLES.items():
+        pattern = pattern.replace(variable, text)
+    return re.compile(pattern, re.DOTALL)
+
+
+_COMPILED = [(right, _compiled(right.path)) for right in RIGHTS]
 
 
 def check(principal: Principal, method: str, path: str) -> None:
@@ -63,6 +74,4 @@ def check(principal: Principal, method: str, path: str) -> None:
 def _wanted(method: str, path: str) -> Sequence[tuple[str, str]]:
     method = "GET" if method == "HEAD" else method
     found = [(right, pattern.fullmatch(path)) for right, pattern in _COMPILED if right.method == method]
-    return [
-        (right.action, right.resource.format(NAME=match.groupdict().get("NAME", ""))) for right, match in found if match
-    ]
+    return [(right.action, right.resource.format(**match.groupdict())) for right, match in found if match]

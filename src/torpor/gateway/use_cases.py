@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from torpor.core.function import Bundle, Function, FunctionConfig, FunctionUrl
 from torpor.gateway.keys import AccessKeys
+from torpor.gateway.vault import Secrets
 from torpor.store.log_files import LogLine
 
 
@@ -101,6 +102,7 @@ class UseCases:
     collector: Collector
     logs: LogReader
     keys: AccessKeys
+    secrets: Secrets
     instances: Callable[[str | None], Instances]
     archive: Callable[[Bundle], Path]
 

@@ -28,7 +28,7 @@ from torpor.runtime.job import Job
 from torpor.runtime.journal import Journal, LogSink
 from torpor.runtime.meter import Meter
 from torpor.runtime.output import OutputReader
-from torpor.runtime.ports import DoorOpener
+from torpor.runtime.ports import DoorOpener, SecretsOf, no_secrets
 from torpor.runtime.spec import Exit, Launcher
 from torpor.runtime.starts import Start
 from torpor.runtime.states import InstanceState, advance
@@ -51,6 +51,7 @@ class Surroundings:
     limits: Limits
     home: Home
     start_timeout_s: float
+    secrets_of: SecretsOf = no_secrets
     clock: Callable[[], float] = time.monotonic
 
 
@@ -133,7 +134,8 @@ class Instance:
 
     async def _launch(self) -> None:
         self._launching = True
-        launched = await self._shared.launcher.start(self._world.spec)
+        spec = self._world.with_variables(self._shared.secrets_of(self.revision))  # raises NotInvocable
+        launched = await self._shared.launcher.start(spec)
         limits = self._shared.limits
         self._began = self._shared.clock()
         self.origin = Start(launched.depth, launched.reason)

@@ -22,7 +22,7 @@ from torpor.runtime.instance import Surroundings
 from torpor.runtime.job import Done, Job, Stream
 from torpor.runtime.journal import LogSink
 from torpor.runtime.pool import Host, Pool, PoolOptions, PoolStatistics
-from torpor.runtime.ports import DoorOpener
+from torpor.runtime.ports import DoorOpener, SecretsOf, no_secrets
 from torpor.runtime.spec import Launcher
 from torpor.runtime.starts import Start, Starts
 
@@ -78,6 +78,7 @@ class Node:
         log_sink: LogSink,
         clock: Callable[[], float] = time.monotonic,
         abandoned: Callable[[Outcome], None] = _ignore,
+        secrets_of: SecretsOf = no_secrets,
     ) -> None:
         self._options = options
         shared = Surroundings(
@@ -87,6 +88,7 @@ class Node:
             limits=options.limits,
             home=options.home,
             start_timeout_s=options.start_timeout_s,
+            secrets_of=secrets_of,
             clock=clock,
         )
         self._capacity = Capacity(options.limits.concurrency, options.memory_budget_mb, launcher.prepared)

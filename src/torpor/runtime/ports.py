@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from torpor.core.function import Revision
@@ -16,6 +16,15 @@ class AsyncClosable(Protocol):
 # Serves an instance's listeners, in the order of its doors: first the platform's own interface, as that function, then
 # its ways to other hosts. The text is the name of its log stream.
 DoorOpener = Callable[[Revision, str, Sequence[socket.socket]], Awaitable[AsyncClosable]]
+
+
+# The environment variables that an instance takes from secrets. Raises NotInvocable, naming what is missing.
+SecretsOf = Callable[[Revision], Mapping[str, str]]
+
+
+def no_secrets(_revision: Revision) -> Mapping[str, str]:
+    """Where there are none."""
+    return {}
 
 
 class NoDoor:

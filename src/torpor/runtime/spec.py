@@ -53,7 +53,7 @@ class LaunchSpec:
 
     instance_id: str
     argv: tuple[str, ...]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)  # may hold secrets
     cwd: str = "/var/task"
     mounts: tuple[Mount, ...] = ()
     memory_mb: int = 128

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,6 +38,10 @@ class World:
     spec: LaunchSpec
     instance_id: str
     log_stream: str
+
+    def with_variables(self, found: Mapping[str, str]) -> LaunchSpec:
+        """What to launch, with secrets in its environment: here they join it, and no world keeps them."""
+        return replace(self.spec, env={**self.spec.env, **found}) if found else self.spec
 
 
 def build_world(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Float, Integer, LargeBinary, MetaData, Table, Text
 
 metadata = MetaData(
     naming_convention={
@@ -107,6 +107,30 @@ access_keys = Table(
     Column("permissions", Text, nullable=False),
     Column("sealed_secret", LargeBinary, nullable=False),
     Column("created", Text, nullable=False),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("suffix", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("tags", Text, nullable=False),
+    Column("versions", Text, nullable=False),  # JSON: ids, stages, and each value sealed
+    Column("created", Text, nullable=False),
+    Column("changed", Text, nullable=False),
+    Column("deletes", Text),
+)
+
+log_groups = Table(
+    "log_groups",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("created", Text, nullable=False),
+    Column("retention_days", Integer),
+    Column("tags", Text, nullable=False),
+    Column("explicit", Boolean, nullable=False),  # made by CreateLogGroup: it is there without a function
 )
 
 usage = Table(

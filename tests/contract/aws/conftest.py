@@ -22,6 +22,8 @@ from torpor.aws.apigateway.service import apigateway_service
 from torpor.aws.front import AwsFront
 from torpor.aws.iam import iam_service
 from torpor.aws.lambda_ import lambda_service
+from torpor.aws.secretsmanager import secretsmanager_service
+from torpor.aws.ssm import ssm_service
 from torpor.aws.sts import sts_service
 from torpor.core.arn import LATEST, Home
 from torpor.core.errors import (
@@ -39,7 +41,9 @@ from torpor.core.limits import Limits
 from torpor.functions.aliases import Aliases
 from torpor.functions.http_apis import HttpApis
 from torpor.functions.roles import Roles
+from torpor.functions.vault import Vault
 from torpor.store.database import Database
+from torpor.store.sealing import Sealer
 
 OWNER = Principal(Kind.OWNER, arn="arn:aws:iam::000000000000:root")
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -226,6 +230,17 @@ class StoredRoles:
         del self._roles[name.lower()]
 
 
+class StoredSecrets:
+    """What the real use cases of secrets need of a store, forgetting everything."""
+
+    def read_all(self):
+        return []
+
+    def put(self, secret) -> None: ...
+
+    def delete(self, name) -> None: ...
+
+
 @dataclass
 class World:
     """A running front with its fakes. `principal` is who asks, whatever the signature says."""
@@ -279,6 +294,19 @@ class _Handler(BaseHTTPRequestHandler):
         """Tests print nothing."""
 
 
+@dataclass
+class Clock:
+    now: float = 1_767_225_600.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
 @pytest.fixture
 def home() -> Home:
     return Home()
@@ -291,7 +319,7 @@ def database(tmp_path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def world(home, database) -> Iterator[World]:
+def world(home, clock, database) -> Iterator[World]:
     """A front, its fakes, and a server on a free port."""
     loop = asyncio.new_event_loop()
     looping = threading.Thread(target=loop.run_forever, daemon=True)
@@ -301,6 +329,7 @@ def world(home, database) -> Iterator[World]:
     catalog = FakeCatalog(home)
     invoker = FakeInvoker(catalog)
     roles = Roles(StoredRoles())
+    vault = Vault(StoredSecrets(), Sealer(b"k" * 32), clock)
     services = [
         lambda_service(
             catalog=catalog,
@@ -320,6 +349,8 @@ def world(home, database) -> Iterator[World]:
         apigateway_service(
             apis=HttpApis(database, home.account, []), home=home, endpoint=lambda api_id: f"{url}/api/{api_id}"
         ),
+        secretsmanager_service(vault, home),
+        ssm_service(vault, home),
     ]
     world = World(url, AwsFront(services), catalog, invoker)
     server.world, server.loop = world, loop  # type: ignore[attr-defined]  # read by the handler

@@ -17,6 +17,7 @@ from torpor.core.arn import Home
 from torpor.core.errors import Conflict, FunctionNotFound, InvalidValue, ResourceNotFound
 from torpor.core.function import Bundle, Environment, Function, FunctionConfig, FunctionUrl, State, UpdateStatus
 from torpor.core.identity import Kind, Principal
+from torpor.core.secret import Secret, SecretVersion
 from torpor.gateway.code_links import CodeLinks
 from torpor.gateway.management import Management
 from torpor.gateway.uploads import Uploads
@@ -172,6 +173,27 @@ class FakeKeys:
         return self.keys.pop(name)
 
 
+class FakeSecrets:
+    """Keeps values by name, and shows them to nobody."""
+
+    def __init__(self):
+        self.values = {}
+
+    async def set(self, name, value, *, binary):
+        self.values[name] = (value, binary)
+        version = SecretVersion(id="1", number=7, sealed=b"sealed", stages=("AWSCURRENT",))
+        return Secret(name=name, suffix="abcdef", versions=(version,))
+
+    def all(self):
+        return [Secret(name=name, suffix="abcdef") for name in self.values]
+
+    async def delete(self, name):
+        if name not in self.values:
+            raise ResourceNotFound(name)
+        del self.values[name]
+        return Secret(name=name, suffix="abcdef"), None
+
+
 @dataclass
 class Plain:
     value: dict
@@ -195,7 +217,7 @@ def interface(world, tmp_path, links):
     archive = tmp_path / "code.zip"
     archive.write_bytes(b"PK the code")
     use_cases = UseCases(
-        catalog=world, deployer=world, urls=world, concurrency=FakeConcurrency(), accounting=world, collector=world, logs=world, keys=FakeKeys(),
+        catalog=world, deployer=world, urls=world, concurrency=FakeConcurrency(), accounting=world, collector=world, logs=world, keys=FakeKeys(), secrets=FakeSecrets(),
         instances=lambda name: Instances(1, 2) if name in (None, "hello") else Instances(),
         archive=lambda bundle: archive if bundle.digest == "ab" * 32 else tmp_path / "gone.zip",
     )  # fmt: skip
@@ -247,12 +269,31 @@ async def test_a_key_s_secret_is_told_once(ask):
     assert (await ask("POST", "/_torpor/keys", body=b'{"name": 1}')).status == 400
 
 
+async def test_a_secret_goes_in_and_does_not_come_out(interface, ask):
+    """Set, listed and removed by names with slashes; no answer holds the value, and a too long one is refused."""
+    secrets = interface._use.secrets
+    reply = await ask("PUT", "/_torpor/secrets/prod/db", body=b"hunter2")
+    assert (reply.status, reply.json["name"], reply.json["version"]) == (200, "prod/db", 7)
+    await ask("PUT", "/_torpor/secrets//lead", body=b"\xff")
+    assert secrets.values == {"prod/db": (b"hunter2", False), "/lead": (b"\xff", True)}
+    listed = await ask("GET", "/_torpor/secrets")
+    assert [one["name"] for one in listed.json["secrets"]] == ["prod/db", "/lead"]
+    assert b"hunter2" not in reply.body + listed.body
+    assert b"sealed" not in reply.body + listed.body
+    assert (await ask("PUT", "/_torpor/secrets/x", body=b"x" * 65_537)).status == 400
+    assert (await ask("DELETE", "/_torpor/secrets/prod/db")).json["name"] == "prod/db"
+    assert (await ask("DELETE", "/_torpor/secrets/prod/db")).status == 404
+
+
 async def test_nobody_gives_a_function_what_they_do_not_hold(ask, world):
     """A key that may deploy cannot thereby do everything."""
     ci = Principal(Kind.KEY, "arn:ci", permissions=("lambda:*/new",))
     headers = [config_header(handler="a.b", runtime="python3.11", permissions=["lambda:*"])]
     reply = await ask("PUT", "/_torpor/functions/new", principal=ci, headers=headers, body=b"zip")
     assert (reply.status, reply.json["error"]["code"]) == (403, "AccessDeniedException")
+    headers = [config_header(handler="a.b", runtime="python3.11", secrets=["DB=prod/db"])]
+    reply = await ask("PUT", "/_torpor/functions/new", principal=ci, headers=headers, body=b"zip")
+    assert "secretsmanager:GetSecretValue/prod/db" in reply.json["error"]["message"]
     assert "new" not in world.functions
 
 

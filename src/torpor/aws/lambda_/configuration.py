@@ -15,7 +15,7 @@ from torpor.core.function import FunctionConfig
 _ROLE = re.compile(r"arn:[^:]+:iam::(\d{12}):role/.+")
 
 # Tags that set what only torpor has. AWS allows no commas in tags, our own interface does: both separate.
-PERMISSIONS, REACH = "torpor:permissions", "torpor:reach"
+PERMISSIONS, REACH, SECRETS = "torpor:permissions", "torpor:reach", "torpor:secrets"
 SOURCE_BUILDS, KEEP_ALIVE = "torpor:source-builds", "torpor:keep-alive"
 
 
@@ -82,7 +82,7 @@ _FIELDS = {
 def settings_in_tags(tags: Mapping[str, str]) -> dict[str, Any]:
     """The fields of FunctionConfig that tags set."""
     settings: dict[str, Any] = {}
-    for tag, field in ((PERMISSIONS, "permissions"), (REACH, "reach")):
+    for tag, field in ((PERMISSIONS, "permissions"), (REACH, "reach"), (SECRETS, "secrets")):
         if tag in tags:
             settings[field] = tuple(re.split(r"[\s,]+", tags[tag].strip())) if tags[tag].strip() else ()
     if SOURCE_BUILDS in tags:

@@ -53,7 +53,7 @@ class FunctionOperations:
         # What names the kind of package comes first: without it, Runtime and Handler would be asked for.
         refuse_unsupported({"PackageType": params.get("PackageType"), **params["Code"]})
         config = self.configurations.new(params)
-        call.principal.check_may_grant(config.permissions)
+        call.principal.check_may_grant(config.grants)
         archive = self._archive(call, params["Code"])
         function = await self.deployer.create(config, archive, publish=bool(params.get("Publish")))
         return function_configuration(function, self.home, function.qualifier)

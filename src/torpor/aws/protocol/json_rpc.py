@@ -52,4 +52,5 @@ class JsonRpc:
         if self.model.query_compatible:
             code = fault.shape.code if fault.shape else fault.code
             headers.append(("x-amzn-query-error", f"{code};{'Sender' if fault.sender else 'Receiver'}"))
-        return HttpResponse(status=fault.status, headers=tuple(headers), body=json_body.encode(plain))
+        status = 400 if fault.status == 403 else fault.status  # as AWS: the type says it, and not the status
+        return HttpResponse(status=status, headers=tuple(headers), body=json_body.encode(plain))
