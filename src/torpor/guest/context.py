@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from functools import lru_cache
 from typing import Any
 
 from ..wire.messages import Call
@@ -54,17 +55,26 @@ class ClientContext:
         return _show(self, self.__slots__)
 
 
+@lru_cache(maxsize=1)
+def _surroundings() -> tuple[str | None, ...]:
+    """What is the same for every invocation, as the first of them finds it."""
+    names = ("FUNCTION_NAME", "FUNCTION_VERSION", "FUNCTION_MEMORY_SIZE", "LOG_GROUP_NAME", "LOG_STREAM_NAME")
+    return tuple(os.environ.get(f"AWS_LAMBDA_{name}") for name in names)
+
+
 class LambdaContext:
     """One invocation, as Lambda describes it to a handler."""
 
     def __init__(self, call: Call) -> None:
         self.aws_request_id = call.request_id
         self.invoked_function_arn = call.function_arn
-        self.function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
-        self.function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
-        self.memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-        self.log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
-        self.log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
+        (
+            self.function_name,
+            self.function_version,
+            self.memory_limit_in_mb,
+            self.log_group_name,
+            self.log_stream_name,
+        ) = _surroundings()
         self.identity = CognitoIdentity()
         self.client_context = _read_client_context(call.client_context)
         self._deadline = time.monotonic() + call.timeout_ms / 1000
