@@ -7,19 +7,24 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
+import structlog
+
 from torpor.core.arn import FunctionRef, Home, is_function_name
-from torpor.core.errors import AccessDenied, FunctionNotFound, NotInvocable, PlatformFault, TorporError
+from torpor.core.errors import AccessDenied, FunctionNotFound, NotInvocable, TorporError
 from torpor.core.function import FunctionUrl, is_public
 from torpor.core.http import HttpRequest, HttpResponse
 from torpor.core.identity import Kind, Principal
 from torpor.core.invocation import Outcome, Result
 from torpor.gateway import cors, refusals
+from torpor.gateway.asgi import json_response
 from torpor.gateway.auth import Authenticator, Certain, Proof
 from torpor.gateway.origins import is_cross_site
 from torpor.gateway.payload_v2 import Addressed, MalformedResponse, event_of, failure, response_of
 from torpor.gateway.ports import Directory, Invokes
 from torpor.gateway.quick import Answer, Leave
 from torpor.gateway.sigv4 import MissingToken
+
+_log = structlog.get_logger()
 
 PREFIX = "/fn/"
 # Pages under /fn/ share their origin with the management interface, and functions are not trusted: a sandboxed page
@@ -120,7 +125,7 @@ class FunctionUrls:
             return self._invoker.begin(
                 target.ref,
                 event_of(cleaned, addressed, now=self._clock(), principal=principal),
-                lambda what: answer(_answer_of(what, target)),
+                lambda what: answer(_answer_of(what, target, request.request_id)),
                 principal=principal,
                 request_id=request.request_id,
                 trace_id=request.header("x-amzn-trace-id"),
@@ -149,10 +154,19 @@ class FunctionUrls:
         return _response(outcome, target)
 
 
-def _answer_of(what: Outcome | Exception, target: Target) -> HttpResponse:
-    if isinstance(what, Outcome):
-        return _response(what, target)
-    return refusals.web(what if isinstance(what, TorporError) else PlatformFault(str(what)))
+def _answer_of(what: Outcome | Exception, target: Target, request_id: str) -> HttpResponse:
+    """Never raises: it is called where the instance's frames are read."""
+    if isinstance(what, TorporError):
+        return refusals.web(what)
+    try:
+        if isinstance(what, Outcome):
+            return _response(what, target)
+        cause: Exception = what
+    except Exception as error:
+        cause = error
+    _log.error("a request failed", action="request_failed", request_id=request_id, exc_info=cause)
+    body = {"message": "Internal Server Error", "requestId": request_id}
+    return json_response(500, body, [("x-amzn-requestid", request_id)])
 
 
 def _response(outcome: Outcome, target: Target) -> HttpResponse:

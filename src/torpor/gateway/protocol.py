@@ -100,7 +100,7 @@ class _Exchange:
             return
         try:
             data = serialized(response, _date()[1], head_only=self.head_only, close=not self.keep_alive)
-        except MalformedHead:
+        except (MalformedHead, UnicodeEncodeError):
             _log.exception("an answer cannot be sent", action="request_failed", request_id=self.request_id)
             broken = json_response(500, {"message": "Internal Server Error", "requestId": self.request_id})
             data = serialized(broken, _date()[1], head_only=self.head_only, close=not self.keep_alive)

@@ -43,6 +43,17 @@ async def test_a_function_answers_the_same(server, way, payload):
         assert (status, body) == found
 
 
+async def test_a_result_nobody_can_read_is_answered(server, way):
+    """However a function's result is made, its request has an answer, and the connection goes on."""
+    for payload in (
+        b'{"statusCode": 200, "headers": ' + b'{"a":' * 100_000,
+        b'{"statusCode": 200, "headers": {"a": "\\ud800"}}',
+    ):
+        server.backend.payload = payload
+        status, _, _ = (await answers(server, post("/fn/hello/")))[0]
+        assert status in (500, 502)
+
+
 async def test_a_body_in_pieces_goes_the_ordinary_way(server):
     """What has not come whole is read there, from its first byte."""
     request = post("/fn/hello/", b"0123456789", "Content-Type: text/plain")
