@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +39,7 @@ from torpor.core.function import Revision
 from torpor.functions.accounting import Accounting
 from torpor.functions.aliases import Aliases
 from torpor.functions.catalog import Catalog
+from torpor.functions.check import DeploymentChecks, NoChecks
 from torpor.functions.collector import Collector
 from torpor.functions.concurrency import Concurrency
 from torpor.functions.config_rules import ConfigRules
@@ -51,6 +52,7 @@ from torpor.functions.revisions import Revisions
 from torpor.functions.roles import Roles
 from torpor.functions.urls import Urls
 from torpor.functions.vault import Vault
+from torpor.functions.warm_up import WarmUp
 from torpor.gateway.app import QUICK_PATHS, Gateway, GatewayOptions
 from torpor.gateway.auth import Auth, Authenticator, Closed, Keys, Open, check_bind
 from torpor.gateway.code_links import CodeLinks
@@ -58,6 +60,7 @@ from torpor.gateway.descriptions import function_address
 from torpor.gateway.door import Doors
 from torpor.gateway.function_urls import FunctionUrls
 from torpor.gateway.http_apis import HttpApiServer, api_address
+from torpor.gateway.instances import instances_of
 from torpor.gateway.management import Management
 from torpor.gateway.openings import Openings
 from torpor.gateway.origins import Hosts
@@ -66,6 +69,7 @@ from torpor.gateway.serve import Server, Serving, listen, url_of
 from torpor.gateway.uploads import Uploads
 from torpor.gateway.use_cases import Instances, ServerFacts, UseCases
 from torpor.runtime.launch import Launcher, SandboxOptions, open_sandboxes
+from torpor.runtime.learned import FileOfReasons
 from torpor.runtime.node import Node, NodeOptions
 from torpor.runtime.ports import AsyncClosable
 from torpor.runtime.sandboxed_command import run_sandboxed
@@ -83,6 +87,7 @@ if TYPE_CHECKING:
     from torpor.cli.context import UpFlags
 
 _REFUSED, _WRONG_USE = 4, 2
+_LATEST = 1000  # invocations that tell what was called lately
 _MIB = 1024 * 1024
 _log = structlog.get_logger(__name__)
 
@@ -138,6 +143,7 @@ async def running(settings: ServerSettings, variables: Mapping[str, str]) -> Asy
         local = url_of(listener)
         server, management = _compose_edge(settings, data, back, settings.public_url or local)
         back.deployer.resume()
+        back.warm_up.begin()
         serving = await server.serve([listener])
         stack.push_async_callback(_close_edge, serving, management, settings.grace_s)
         record = ServerRecord(
@@ -162,13 +168,14 @@ class _Back:
     catalog: Catalog
     apis: HttpApis
     deployer: Deployer
+    warm_up: WarmUp
     concurrency: Concurrency
     collector: Collector
     invoker: Invoker
     ledger: Ledger
     logs: LogStore
     bundles: Bundles
-    node: Node
+    instances: Callable[[str | None], Instances]
     doors: list[Doors]
     identities: Identities
     vault: Vault
@@ -201,6 +208,8 @@ async def _open_back(
     if not launcher.can_freeze:
         _log.info("idle instances are not frozen: see `torpor doctor`", action="instances_not_frozen")
     doors: list[Doors] = []
+    unfit = FileOfReasons(data.path / "preload" / "unfit.json")
+    stack.push_async_callback(unfit.close)
     node = Node(
         launcher,
         options=NodeOptions(
@@ -215,6 +224,7 @@ async def _open_back(
         log_sink=logs,
         abandoned=lambda outcome: ledger.record(outcome.usage),
         secrets_of=lambda revision: vault.variables_of(revision.config),
+        unfit=unfit,
     )
     stack.push_async_callback(node.close, settings.grace_s)
     catalog = await Catalog.open(database, home)
@@ -228,6 +238,10 @@ async def _open_back(
     environments = _environments(settings, variables, data, launcher)
     stack.push_async_callback(environments.close)
     revisions = Revisions(bundles, home)
+    checks = DeploymentChecks(catalog, revisions, node) if settings.deploy_check else NoChecks()
+    stack.push_async_callback(checks.close)
+    warm_up = WarmUp(catalog, lambda: [usage.function for usage in ledger.recent(limit=_LATEST)], node)
+    stack.push_async_callback(warm_up.close)
     deployer = Deployer(
         catalog,
         bundles=bundles,
@@ -236,6 +250,7 @@ async def _open_back(
         logs=logs,
         revisions=revisions,
         rules=ConfigRules(settings.limits),
+        checks=checks,
     )
     stack.push_async_callback(deployer.close)
     concurrency = Concurrency(catalog, node, settings.limits.concurrency)
@@ -247,13 +262,14 @@ async def _open_back(
         catalog=catalog,
         apis=apis,
         deployer=deployer,
+        warm_up=warm_up,
         concurrency=concurrency,
         collector=collector,
         invoker=Invoker(catalog, revisions, node, ledger, settings.limits),
         ledger=ledger,
         logs=logs,
         bundles=bundles,
-        node=node,
+        instances=partial(instances_of, node, checks),
         doors=doors,
         identities=identities,
         vault=vault,
@@ -312,7 +328,7 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
         logs=LogReader(catalog, back.logs),
         keys=back.identities.keys,
         secrets=back.vault,
-        instances=partial(_instances, back.node),
+        instances=back.instances,
         archive=back.bundles.archive,
     )
     facts = ServerFacts(
@@ -354,17 +370,6 @@ def _authenticator(settings: ServerSettings, data: DataDir, known: Identities) -
 async def _open_door(doors: Sequence[Doors], revision: Revision, listeners: Sequence[socket]) -> AsyncClosable:
     """The platform's own interface inside an instance: as that function, with its rights and no others."""
     return await doors[0].open(revision.config, revision.version, listeners)
-
-
-def _instances(node: Node, function: str | None) -> Instances:
-    statistics = node.statistics()
-    pools = statistics.pools if function is None else statistics.of(function)
-    start = None if function is None else node.start_of(function)
-    return Instances(
-        sum(pool.idle for pool in pools),
-        sum(pool.busy for pool in pools),
-        start=None if start is None else {"depth": start.depth.value, "reason": start.reason},
-    )
 
 
 def _note(action: str, **facts: object) -> None:

@@ -78,6 +78,7 @@ class ServerSettings:
     start_timeout_s: Annotated[float, Gt(0), Le(600)] = 30.0
     memory_budget_mb: Annotated[int, Ge(128)] | None = None  # None: three quarters of the machine's memory
     uid_base: Annotated[int, Ge(1000), Le(2**31)] | None = None  # first of the ids that instances get; None: chosen
+    deploy_check: bool = True  # initialise what was deployed once, without a call
     zygotes: bool = True  # fork instances from processes that have imported an environment's libraries
     blanks: Annotated[int, Ge(0), Le(16)] = 2  # instances held ready for each environment that is called
     nearest_interpreter: bool = False  # run a function on the nearest Python there is, where its own is missing

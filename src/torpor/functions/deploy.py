@@ -14,14 +14,16 @@ from torpor.core.errors import Conflict, InvalidValue, PlatformFault, Preconditi
 from torpor.core.function import Bundle, Environment, Function, FunctionConfig, State
 from torpor.functions import lifecycle
 from torpor.functions.catalog import Catalog
+from torpor.functions.check import NoChecks
 from torpor.functions.config_rules import ConfigRules
 from torpor.functions.gate import Gate
-from torpor.functions.ports import CodeStore, EnvironmentStore, Logs, Runner
+from torpor.functions.ports import Checks, CodeStore, EnvironmentStore, Logs, Runner
 from torpor.functions.revisions import Revisions, key_of
 from torpor.store.function_table import FunctionRecord, Serving
 
 _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
+_CHECK_S = 15.0  # so long, at the most, who waits for a build waits for its check too
 
 
 class Deployer:
@@ -37,6 +39,7 @@ class Deployer:
         logs: Logs,
         revisions: Revisions,
         rules: ConfigRules,
+        checks: Checks | None = None,
         builds: int = 2,
         retry_s: float = 2.0,
     ) -> None:
@@ -47,6 +50,7 @@ class Deployer:
         self._logs = logs
         self._revisions = revisions
         self._rules = rules
+        self._checks = checks or NoChecks()
         self._slots = asyncio.Semaphore(builds)
         self._retry_s = retry_s
         self._builds: dict[tuple[str, str], asyncio.Task[None]] = {}  # by name and version
@@ -162,16 +166,18 @@ class Deployer:
         await self._finish(self._delete(name))
 
     async def wait_settled(self, name: str, timeout_s: float | None = None, *, version: str | None = None) -> Function:
-        """The function, once nothing is being built for it, or when the time is up. Raises FunctionNotFound."""
+        """The function, once nothing is being built for it, or when the time is up. Raises FunctionNotFound.
+
+        Its deployment check is waited for, too, though not for long.
+        """
         now = asyncio.get_running_loop().time
         deadline = None if timeout_s is None else now() + timeout_s
-        while not lifecycle.is_settled(function := self._catalog.get(name, version)):
-            build = self._builds.get((name, function.version))
-            left = None if deadline is None else deadline - now()
-            if build is None or (left is not None and left <= 0):
-                return function
-            await asyncio.wait({build}, timeout=left)
-        return function
+        key = name, self._catalog.get(name, version).version
+        while (build := self._builds.get(key)) is not None and (deadline is None or now() < deadline):
+            await asyncio.wait({build}, timeout=None if deadline is None else deadline - now())
+        if self._catalog.get(*key).state is State.ACTIVE:
+            await self._checks.wait(key, _CHECK_S if deadline is None else min(_CHECK_S, max(0.0, deadline - now())))
+        return self._catalog.get(*key)
 
     def resume(self) -> int:
         """Begin again what a stopped server left unbuilt; returns how many builds."""
@@ -259,6 +265,7 @@ class Deployer:
     def _leave(self, removed: FunctionRecord) -> None:
         """What was deleted is built no more, and takes no new work."""
         self._stop_build((removed.name, removed.version))
+        self._checks.cancel((removed.name, removed.version))
         self._revisions.forget(removed.name, removed.version)
         if removed.serving is not None:
             self._retire(removed.serving, removed.version)
@@ -324,6 +331,7 @@ class Deployer:
         new = await self._catalog.amend(old, lambda now: lifecycle.succeeded(now, environment))
         version = new.version
         _log.info("function built", action="deploy.done", function=new.name, version=version)
+        self._checks.begin(new)
         before, after = old.serving, new.serving
         if before is not None and after is not None and key_of(before, version) != key_of(after, version):
             self._retire(before, version)

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from torpor.core.function import Bundle, Environment, Revision
 from torpor.core.invocation import Invocation, Outcome, Usage
+from torpor.policy.check import Verdict
+from torpor.store.function_table import FunctionRecord
 from torpor.store.log_files import LogLine
 from torpor.store.usage_totals import Totals
 
@@ -65,6 +67,36 @@ class Runner(Protocol):
 
     def reserve(self, function: str, concurrency: int | None) -> None:
         """Let this function have so many invocations at a time, and never more; None: it shares with the others."""
+        ...
+
+
+class CheckRunner(Protocol):
+    """The node, for deployment checks."""
+
+    async def check(self, revision: Revision) -> Verdict:
+        """Initialise it without a call; what is found is remembered for its starts."""
+        ...
+
+    def check_of(self, function: str) -> Verdict | None: ...
+
+
+class Preparer(Protocol):
+    """The node, for zygotes to be had before anybody calls."""
+
+    async def prepare(self, environment: Environment) -> str:
+        """Have one for this environment; empty, or why there is none."""
+        ...
+
+
+class Checks(Protocol):
+    """Checks of what was deployed, in the background; told apart by name and version."""
+
+    def begin(self, record: FunctionRecord) -> None: ...
+
+    def cancel(self, key: tuple[str, str]) -> None: ...
+
+    async def wait(self, key: tuple[str, str], timeout_s: float | None) -> None:
+        """Until nothing of this function is being checked, or the time is up."""
         ...
 
 

@@ -22,9 +22,15 @@ class Revisions:
         return made[1] if made is not None and made[0] is record.serving else None
 
     async def make(self, record: FunctionRecord, serving: Serving) -> Revision:
-        """The revision; its code is unpacked again where that got lost."""
+        """The revision, kept from now on; its code is unpacked again where that got lost."""
+        revision = await self.build(record, serving)
+        self._made[record.name, record.version] = (serving, revision)
+        return revision
+
+    async def build(self, record: FunctionRecord, serving: Serving) -> Revision:
+        """The revision, for who needs it once."""
         code_dir = await self._bundles.extract(serving.bundle)
-        revision = Revision(
+        return Revision(
             arn=self._home.function_arn(record.name),
             version=record.version,
             config=serving.config,
@@ -33,8 +39,6 @@ class Revisions:
             environment=serving.environment,
             key=key_of(serving, record.version),
         )
-        self._made[record.name, record.version] = (serving, revision)
-        return revision
 
     def forget(self, name: str, version: str) -> None:
         self._made.pop((name, version), None)

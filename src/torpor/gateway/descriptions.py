@@ -65,6 +65,7 @@ def describe(
         "invoke_url": address,
         "instances": {"idle": instances.idle, "busy": instances.busy},
         "start": instances.start,
+        "check": instances.check,
     }
 
 

@@ -83,11 +83,12 @@ class LogReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Instances:
-    """How many of a function's instances wait, how many work, how the latest began and why it was not forked."""
+    """How many of a function's instances wait and work, how the latest began and why so, what its check found."""
 
     idle: int = 0
     busy: int = 0
     start: Mapping[str, str] | None = None
+    check: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 MAX_MODULES = 4000
+_HOTTEST = 4
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 # Read by interpreters, loaders and libraries when they are loaded: a zygote was loaded without them.
 _READ_AT_LOADING = re.compile(
@@ -61,6 +62,15 @@ def back_off_s(failures: int) -> float:
 def blanks(starts: Sequence[float], now: float, hot_s: float, most: int) -> int:
     """How many to hold ready, by the times of the latest starts: as many as there were lately, `most` at the most."""
     return min(most, sum(now - at < hot_s for at in starts))
+
+
+def hottest(calls: Mapping[str, int], most: int = _HOTTEST) -> list[str]:
+    """Environments to have a zygote for when the server comes up, in order: those with the most calls lately.
+
+    None that nobody called, and few: each takes seconds of processor time, while the first calls come in.
+    """
+    called = [key for key, count in calls.items() if count > 0]
+    return sorted(called, key=lambda key: (-calls[key], key))[:most]
 
 
 @dataclass(frozen=True, slots=True)

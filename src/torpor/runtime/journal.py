@@ -71,6 +71,11 @@ def init_start(runtime: str) -> bytes:
     return f"INIT_START Runtime Version: {runtime}".encode()
 
 
+def init_report(init_ms: float, *, ok: bool) -> bytes:
+    """The line that follows an initialisation which no invocation bears."""
+    return f"INIT_REPORT Init Duration: {init_ms:.2f} ms\tPhase: init\tStatus: {'success' if ok else 'error'}".encode()
+
+
 def start(request_id: str, version: str) -> str:
     return f"START RequestId: {request_id} Version: {version}"
 

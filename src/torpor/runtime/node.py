@@ -11,20 +11,23 @@ import structlog
 
 from torpor.core.arn import Home
 from torpor.core.errors import StartFailed
-from torpor.core.function import Revision
+from torpor.core.function import Environment, Revision
 from torpor.core.invocation import Invocation, Outcome
 from torpor.core.limits import Limits
 from torpor.policy import evict
+from torpor.policy.check import Verdict
 from torpor.policy.keep_alive import Patience
 from torpor.runtime.answers import Answer
 from torpor.runtime.capacity import Capacity
+from torpor.runtime.check import Checker
 from torpor.runtime.instance import Surroundings
 from torpor.runtime.job import Done, Job, Stream
 from torpor.runtime.journal import LogSink
 from torpor.runtime.pool import Host, Pool, PoolOptions, PoolStatistics
 from torpor.runtime.ports import DoorOpener, SecretsOf, no_secrets
 from torpor.runtime.spec import Launcher
-from torpor.runtime.starts import Start, Starts
+from torpor.runtime.starts import Start, Starts, Unfit
+from torpor.runtime.world import zygote_of
 
 _log = structlog.get_logger()
 
@@ -79,6 +82,7 @@ class Node:
         clock: Callable[[], float] = time.monotonic,
         abandoned: Callable[[Outcome], None] = _ignore,
         secrets_of: SecretsOf = no_secrets,
+        unfit: Unfit | None = None,
     ) -> None:
         self._options = options
         shared = Surroundings(
@@ -93,7 +97,8 @@ class Node:
         )
         self._capacity = Capacity(options.limits.concurrency, options.memory_budget_mb, launcher.prepared)
         self._prepared = launcher.prepared
-        self._begun = Starts()
+        self._begun = Starts(unfit)
+        self._checker = Checker(shared, self._capacity, self._begun)
         self._host = Host(
             shared,
             self._capacity,
@@ -164,7 +169,15 @@ class Node:
 
     def running(self) -> frozenset[str]:
         """Keys of the revisions that have instances or waiting invocations, retired ones included."""
-        return frozenset(pool.revision.key for pool in self._all_pools())
+        return frozenset(pool.revision.key for pool in self._all_pools()) | self._checker.under_way
+
+    async def check(self, revision: Revision) -> Verdict:
+        """Initialise it as its next instance will be, without a call: it is known then how to start it."""
+        return await self._checker.check(revision)
+
+    async def prepare(self, environment: Environment) -> str:
+        """Have a zygote for this environment; empty once there is one, else the reason why not."""
+        return await self._prepared.prepare(zygote_of(environment))
 
     def reserve(self, function: str, concurrency: int | None) -> None:
         """Let this function have so many invocations at a time, and never more; None: it shares with the others."""
@@ -178,6 +191,10 @@ class Node:
     def start_of(self, function: str) -> Start | None:
         """How the latest instance of this function began, and why it was not forked; None when there was none yet."""
         return self._begun.of(function)
+
+    def check_of(self, function: str) -> Verdict | None:
+        """What the latest deployment check of this function found; None when there was none."""
+        return self._begun.check_of(function)
 
     def statistics(self) -> NodeStatistics:
         return NodeStatistics(tuple(pool.statistics() for pool in self._all_pools()))

@@ -111,3 +111,12 @@ def test_zygotes_are_put_to_sleep_within_the_budget_and_never_in_use(zygotes, bu
     left = [one for index, one in enumerate(zygotes) if index not in chosen]
     assert sum(one.memory_mb for one in left) <= budget_mb or not any(one.unused for one in left)
     assert all(now - one.since < idle_s for one in left if one.unused)
+
+
+@given(st.dictionaries(st.text(max_size=3), st.integers(0, 5)), st.integers(0, 5))
+def test_what_is_prepared_when_the_server_comes_up_was_called_most(calls, most):
+    """A few, none that nobody called, and none was called more often than those chosen."""
+    chosen = preload.hottest(calls, most)
+    assert len(chosen) == len(set(chosen)) == min(most, sum(count > 0 for count in calls.values()))
+    left = [count for key, count in calls.items() if key not in chosen]
+    assert all(calls[key] >= max(left, default=0) and calls[key] > 0 for key in chosen)

@@ -7,7 +7,7 @@ import pytest
 
 from torpor.core.invocation import Depth
 from torpor.runtime import hatching
-from torpor.runtime.learned import FolderModules
+from torpor.runtime.learned import FileOfReasons, FolderModules
 from torpor.runtime.spec import ZygoteSpec
 from torpor.runtime.starts import Start, Starts
 from torpor.runtime.states import IllegalTransition
@@ -85,3 +85,35 @@ def test_blocks_of_ids_are_apart_from_each_other_and_from_single_instances():
     assert [len(IdPlan(ids, ids, count).blocks) for count in (2048, 4096, 8192)] == [0, 1, 5]
     assert not IdPlan(ids, ids, 900).blocks
     assert len(IdPlan(ids, ids, 900).worker_ids) == 899
+
+
+async def test_reasons_not_to_fork_outlive_the_server(tmp_path):
+    """They are stored as they come and go, and read by the next server."""
+    file = tmp_path / "preload" / "unfit.json"
+    kept = FileOfReasons(file)
+    starts = Starts(kept)
+    one, two = (make_revision(tmp_path / name, f"# {name}", name=name) for name in ("one", "two"))
+    starts.declare_unfit(one, "it hangs")
+    starts.declare_unfit(two, "it fails")
+    starts.acquit(two)
+    await kept.close()
+    again = Starts(FileOfReasons(file))
+    assert (again.unfit(one), again.unfit(two)) == ("it hangs", "")
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"a": 1}', "nonsense"])
+def test_reasons_that_cannot_be_read_are_none(tmp_path, text):
+    """A damaged file costs a check, nothing else."""
+    (tmp_path / "unfit.json").write_text(text)
+    assert FileOfReasons(tmp_path / "unfit.json").load() == {}
+
+
+async def test_reasons_that_cannot_be_written_stop_nothing(tmp_path):
+    """A full disk is told in the server's log, and the reason holds as long as the server."""
+    (tmp_path / "file").write_text("")
+    kept = FileOfReasons(tmp_path / "file" / "unfit.json")
+    starts = Starts(kept)
+    one = make_revision(tmp_path / "one", "", name="one")
+    starts.declare_unfit(one, "it hangs")
+    await kept.close()
+    assert starts.unfit(one) == "it hangs"

@@ -172,6 +172,9 @@ def wait_settled(client: Client, name: str, description: dict[str, Any], *, quie
             f"{name} is ready after {output.elapsed((time.monotonic() - begun) * 1000)}: {description.get('handler')}, "
             f"{description.get('runtime')}, {description.get('memory_mb')} MB, {description.get('timeout_s')} s"
         )
+    check = description.get("check") or {}
+    if check.get("state") == "failed":
+        output.say(f"warning: it does not initialise, and calls of it will fail: {check.get('error')}")
     return description
 
 
