@@ -10,11 +10,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from socket import socket
 from typing import TYPE_CHECKING
 
 import structlog
@@ -35,7 +34,6 @@ from torpor.build.options import BuildOptions
 from torpor.build.pip_settings import uv_variables
 from torpor.core.arn import Home
 from torpor.core.errors import TorporError, UserError
-from torpor.core.function import Revision
 from torpor.functions.accounting import Accounting
 from torpor.functions.aliases import Aliases
 from torpor.functions.catalog import Catalog
@@ -71,7 +69,6 @@ from torpor.gateway.use_cases import Instances, ServerFacts, UseCases
 from torpor.runtime.launch import Launcher, SandboxOptions, open_sandboxes
 from torpor.runtime.learned import FileOfReasons
 from torpor.runtime.node import Node, NodeOptions
-from torpor.runtime.ports import AsyncClosable
 from torpor.runtime.sandboxed_command import run_sandboxed
 from torpor.settings import ServerSettings, environment, server_settings
 from torpor.store.data_dir import DataDir, ServerRecord, open_data_dir
@@ -220,7 +217,8 @@ async def _open_back(
             limits=settings.limits,
             home=home,
         ),
-        open_door=Openings(partial(_open_door, doors), Reach(logs)),
+        # The platform's own interface inside an instance: as that function, with its rights and no others.
+        open_door=Openings(lambda one, held: doors[0].open(one.config, one.version, held), Reach(logs)),
         log_sink=logs,
         abandoned=lambda outcome: ledger.record(outcome.usage),
         secrets_of=lambda revision: vault.variables_of(revision.config),
@@ -365,11 +363,6 @@ async def _close_edge(serving: Serving, management: Management, grace_s: float) 
 def _authenticator(settings: ServerSettings, data: DataDir, known: Identities) -> Authenticator:
     keys = Keys(known.keys.by_id, data.key.token, known.owner, known.sessions.find)
     return Closed(keys) if Auth(settings.auth) is Auth.ON else Open(keys)
-
-
-async def _open_door(doors: Sequence[Doors], revision: Revision, listeners: Sequence[socket]) -> AsyncClosable:
-    """The platform's own interface inside an instance: as that function, with its rights and no others."""
-    return await doors[0].open(revision.config, revision.version, listeners)
 
 
 def _note(action: str, **facts: object) -> None:
