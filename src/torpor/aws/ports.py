@@ -10,7 +10,7 @@ from torpor.core.arn import FunctionRef
 from torpor.core.attached import Alias
 from torpor.core.function import Function, FunctionConfig, FunctionUrl, Role
 from torpor.core.identity import Credentials, Principal
-from torpor.core.invocation import Outcome
+from torpor.core.invocation import Outcome, Streamed
 from torpor.core.secret import Secret, SecretKind, SecretVersion
 
 
@@ -111,6 +111,17 @@ class Invoker(Protocol):
         request_id: str,
         trace_id: str = "",
     ) -> Callable[[], None] | None: ...
+    async def stream(
+        self,
+        ref: FunctionRef,
+        payload: bytes,
+        *,
+        principal: Principal,
+        request_id: str,
+        client_context: str | None = None,
+        want_log: bool = False,
+        trace_id: str = "",
+    ) -> Streamed: ...
     def check(self, ref: FunctionRef, principal: Principal) -> None: ...
 
 
@@ -118,11 +129,23 @@ class Urls(Protocol):
     """URLs of functions, and with a qualifier of their aliases."""
 
     async def create(
-        self, name: str, *, auth: str, cors: Mapping[str, Any] | None, qualifier: str | None = None
+        self,
+        name: str,
+        *,
+        auth: str,
+        cors: Mapping[str, Any] | None,
+        invoke_mode: str,
+        qualifier: str | None = None,
     ) -> FunctionUrl: ...
     def get(self, name: str, qualifier: str | None = None) -> FunctionUrl: ...
     async def update(
-        self, name: str, *, auth: str | None, cors: Mapping[str, Any] | None, qualifier: str | None = None
+        self,
+        name: str,
+        *,
+        auth: str | None,
+        cors: Mapping[str, Any] | None,
+        invoke_mode: str | None,
+        qualifier: str | None = None,
     ) -> FunctionUrl: ...
     async def delete(self, name: str, qualifier: str | None = None) -> None: ...
     def list(self, name: str) -> Sequence[FunctionUrl]: ...

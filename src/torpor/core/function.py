@@ -197,6 +197,11 @@ class FunctionUrl:
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
     modified: datetime = field(default_factory=lambda: datetime.now(UTC))
 
+    @property
+    def streams(self) -> bool:
+        """Whether what a handler yields is sent as it comes."""
+        return self.invoke_mode == "RESPONSE_STREAM"
+
 
 def is_public(url: FunctionUrl | None) -> bool:
     """Whether anybody may call over HTTP what has this URL."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from torpor.core.identity import ANONYMOUS, Principal
 
@@ -29,8 +30,27 @@ class HttpRequest:
         return default
 
 
+class BrokenBody(Exception):
+    """A body that comes in pieces cannot be brought to its end: the client has to see that it is incomplete."""
+
+
+class Body(Protocol):
+    """A body that comes in pieces. Whoever has it closes it."""
+
+    async def read(self) -> bytes | None:
+        """The next piece; None at the end. Raises BrokenBody."""
+        ...
+
+    def close(self) -> None:
+        """Nobody wants the rest. Idempotent."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
+    """With a `stream` there is no `body`: it is sent as it comes."""
+
     status: int = 200
     headers: tuple[tuple[str, str], ...] = field(default=())
     body: bytes = b""
+    stream: Body | None = None

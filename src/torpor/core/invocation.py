@@ -84,6 +84,7 @@ class Streamed(Protocol):
     """An invocation whose answer may come in pieces: then there is a content type, and `read` gives them."""
 
     content_type: str | None
+    executed_version: str
 
     async def read(self) -> bytes | None:
         """The next piece; None at the end, when there is an outcome. Whoever does not read stops the function."""

@@ -15,9 +15,9 @@ from torpor.core.errors import (
     RequestTooLarge,
     ResourceNotFound,
 )
-from torpor.core.function import State, is_public
+from torpor.core.function import Revision, State, is_public
 from torpor.core.identity import Kind, Principal
-from torpor.core.invocation import Invocation, Outcome, new_trace_id
+from torpor.core.invocation import Invocation, Outcome, Streamed, new_trace_id
 from torpor.core.limits import Limits
 from torpor.functions.catalog import Catalog
 from torpor.functions.ports import Runner, UsageBook
@@ -56,16 +56,7 @@ class Invoker:
         Raises AccessDenied, FunctionNotFound, NotInvocable, RequestTooLarge, InvalidRequestContent; and, from the
         node, Throttled and StartFailed.
         """
-        record, serving = self._admit(ref, principal)
-        event = self._event(payload)
-        while (revision := self._revisions.made(record)) is None:
-            try:
-                await self._revisions.make(record, serving)
-            except ResourceNotFound:
-                if self._catalog.current(record) is record:
-                    raise
-                # else it was replaced and collected while it was being unpacked
-            record, serving = self._admit(ref, principal)  # meanwhile it may have been changed, or deleted
+        event, revision = await self._prepare(ref, payload, principal)
         outcome = await self._node.invoke(
             revision,
             Invocation(
@@ -79,6 +70,46 @@ class Invoker:
         )
         self._ledger.record(outcome.usage)
         return outcome
+
+    async def stream(
+        self,
+        ref: FunctionRef,
+        payload: bytes,
+        *,
+        principal: Principal,
+        request_id: str,
+        client_context: str | None = None,
+        want_log: bool = False,
+        trace_id: str = "",
+    ) -> Streamed:
+        """As `invoke`, for an answer that may come in pieces: returns with the first. Whoever has it must close it."""
+        event, revision = await self._prepare(ref, payload, principal)
+        return await self._node.stream(
+            revision,
+            Invocation(
+                payload=event,
+                request_id=request_id,
+                client_context=client_context,
+                trace_id=trace_id or new_trace_id(),
+                want_log=want_log,
+                qualifier=ref.qualifier,
+            ),
+            lambda outcome: self._ledger.record(outcome.usage),
+        )
+
+    async def _prepare(self, ref: FunctionRef, payload: bytes, principal: Principal) -> tuple[bytes, Revision]:
+        """The event, and the revision that is to run."""
+        record, serving = self._admit(ref, principal)
+        event = self._event(payload)
+        while (revision := self._revisions.made(record)) is None:
+            try:
+                await self._revisions.make(record, serving)
+            except ResourceNotFound:
+                if self._catalog.current(record) is record:
+                    raise
+                # else it was replaced and collected while it was being unpacked
+            record, serving = self._admit(ref, principal)  # meanwhile it may have been changed, or deleted
+        return event, revision
 
     def begin(
         self,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from torpor.core.function import Bundle, Environment, Revision
-from torpor.core.invocation import Invocation, Outcome, Usage
+from torpor.core.invocation import Invocation, Outcome, Streamed, Usage
 from torpor.policy.check import Verdict
 from torpor.store.function_table import FunctionRecord
 from torpor.store.log_files import LogLine
@@ -58,6 +58,10 @@ class Runner(Protocol):
     def begin(
         self, revision: Revision, invocation: Invocation, done: Callable[[Outcome | Exception], None]
     ) -> Begun: ...
+
+    async def stream(
+        self, revision: Revision, invocation: Invocation, ended: Callable[[Outcome], None]
+    ) -> Streamed: ...
 
     async def retire(self, revision_key: str) -> None: ...
 

@@ -111,5 +111,3 @@ def _check(url: FunctionUrl) -> None:
         raise InvalidValue(f"A URL's auth is {' or '.join(AUTHS)}, not {url.auth!r}.")
     if url.invoke_mode not in MODES:
         raise InvalidValue(f"A URL's invoke mode is {' or '.join(MODES)}, not {url.invoke_mode!r}.")
-    if url.invoke_mode != "BUFFERED":
-        raise InvalidValue("Streamed responses are not supported yet: leave InvokeMode out, or write BUFFERED.")

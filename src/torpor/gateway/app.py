@@ -37,6 +37,7 @@ from torpor.gateway.origins import Hosts, function_of_host, hosts_of, is_cross_s
 from torpor.gateway.ports import Front, ServiceOf
 from torpor.gateway.quick import Answer, Leave
 from torpor.gateway.sigv4 import AuthenticationFailed
+from torpor.gateway.streaming import send_stream
 
 log = structlog.get_logger()
 
@@ -92,7 +93,7 @@ class Gateway:
         if scope["type"] != "http":
             return
         request = request_of(scope, new_request_id())
-        exchange = _Exchange(send, self._date, self._memory.loan(), scope.get("torpor.output"))
+        exchange = _Exchange(send, self._date, self._memory.loan(), scope, self._options.patience_s)
         try:
             await self._serve(request, scope, receive, exchange)
         except Disconnected:
@@ -174,7 +175,7 @@ class Gateway:
             if is_cross_site(request):
                 raise AccessDenied(_CROSS_SITE)
             proof = self._authenticator.begin(request)
-            invokes = request.path.endswith("/invocations")
+            invokes = request.path.endswith(_INVOCATIONS)
             limit = self._options.limits.sync_payload if invokes else self._options.upload
             body = await self._body(request, receive, loan, limit)
             request = replace(request, body=body, principal=await verified(proof, body))
@@ -233,6 +234,7 @@ class Gateway:
             raise RequestTooLarge(f"Request must be smaller than {limit} bytes for {operation}") from None
 
 
+_INVOCATIONS = ("/invocations", "/response-streaming-invocations")
 _CROSS_SITE = (
     "A web page of another origin sent this request, and only function URLs answer those: "
     "open the function with `torpor deploy --public`, or call from a program."
@@ -242,10 +244,12 @@ _CROSS_SITE = (
 class _Exchange:
     """One answer: remembers whether it began, so that a failure afterwards does not begin another."""
 
-    __slots__ = ("_date", "_output", "_send", "_since", "loan", "status")
+    __slots__ = ("_date", "_output", "_patience_s", "_scope", "_send", "_since", "loan", "status")
 
-    def __init__(self, send: Send, date: DateHeader, loan: Loan, output: Output | None) -> None:
-        self._output = output
+    def __init__(self, send: Send, date: DateHeader, loan: Loan, scope: Scope, patience_s: float) -> None:
+        self._output: Output | None = scope.get("torpor.output")
+        self._scope = scope
+        self._patience_s = patience_s
         self._send = send
         self._date = date
         self._since = time.perf_counter()
@@ -254,7 +258,11 @@ class _Exchange:
 
     async def answer(self, response: HttpResponse) -> None:
         self.status = response.status
-        await send_response(self._send, response, self._date(), output=self._output)
+        if response.stream is None:
+            await send_response(self._send, response, self._date(), output=self._output)
+        else:
+            stream, patience_s = response.stream, self._patience_s
+            await send_stream(self._send, self._scope, response, stream, self._date(), patience_s=patience_s)
 
     async def send(self, message: Message) -> None:
         """As ASGI's send, with a Date."""

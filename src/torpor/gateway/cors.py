@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -46,7 +47,7 @@ def decorate(cors: Cors, request: HttpRequest, response: HttpResponse) -> HttpRe
     exposed = _listed(cors, "ExposeHeaders")
     if headers and exposed:
         headers.append(("access-control-expose-headers", ",".join(exposed)))
-    return HttpResponse(status=response.status, headers=(*kept, *headers), body=response.body)
+    return replace(response, headers=(*kept, *headers))
 
 
 def _origin_headers(cors: Cors, origin: str) -> list[tuple[str, str]]:

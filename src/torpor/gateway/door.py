@@ -43,6 +43,7 @@ from torpor.gateway.loans import Loan, Memory
 from torpor.gateway.ports import Front, ServiceOf
 from torpor.gateway.protocol import Bounds
 from torpor.gateway.serve import Server, Serving
+from torpor.gateway.streaming import send_stream
 
 log = structlog.get_logger()
 
@@ -144,7 +145,15 @@ class Doors:
             response = json_response(500, {"message": "Internal Server Error", "requestId": request.request_id})
         finally:
             loan.give_back()
-        await send_response(send, response, self._date())
+        if response.stream is None:
+            await send_response(send, response, self._date())
+            return
+        try:
+            stream = response.stream
+            await send_stream(send, scope, response, stream, self._date(), patience_s=self._patience_s)
+        except asyncio.CancelledError:
+            if not was_abandoned(scope):
+                raise
 
     async def _answer(
         self, request: HttpRequest, visitor: Visitor, scope: Scope, receive: Receive, loan: Loan

@@ -12,12 +12,13 @@ import structlog
 from torpor.core.arn import FunctionRef, Home, is_function_name
 from torpor.core.errors import AccessDenied, FunctionNotFound, NotInvocable, TorporError
 from torpor.core.function import FunctionUrl, is_public
-from torpor.core.http import HttpRequest, HttpResponse
+from torpor.core.http import BrokenBody, HttpRequest, HttpResponse
 from torpor.core.identity import Kind, Principal
 from torpor.core.invocation import Outcome, Result
 from torpor.gateway import cors, refusals
 from torpor.gateway.asgi import json_response
 from torpor.gateway.auth import Authenticator, Certain, Proof
+from torpor.gateway.function_streams import respond
 from torpor.gateway.origins import is_cross_site
 from torpor.gateway.payload_v2 import Addressed, MalformedResponse, event_of, failure, response_of
 from torpor.gateway.ports import Directory, Invokes
@@ -106,7 +107,8 @@ class FunctionUrls:
         body = await read(request)
         request = replace(request, body=body, principal=_proven(proof, body, name))
         request = without_credentials(request, self._authenticator)
-        response = await self._invoke(request, target)
+        streams = url is not None and url.streams
+        response = await (self._stream if streams else self._invoke)(request, target)
         if url is not None and url.cors and request.header("origin"):
             response = cors.decorate(url.cors, request, response)
         return response
@@ -117,7 +119,7 @@ class FunctionUrls:
             target = target_of_path(request.path)
             name = target.ref.name
             url = self._directory.url(name, target.ref.qualifier)
-            if (url is None and self._directory.find(name) is None) or (url is not None and url.cors):
+            if (url is None and self._directory.find(name) is None) or (url is not None and (url.cors or url.streams)):
                 return None
             principal = _proven(self._proof(request, url, target), request.body, name)
             cleaned = without_credentials(request, self._authenticator, principal)
@@ -141,6 +143,27 @@ class FunctionUrls:
         if isinstance(proof, Certain) and not request.header("authorization") and is_cross_site(request):
             raise AccessDenied("Forbidden")  # --auth off trusts this machine's programs, not the pages it shows
         return proof
+
+    async def _stream(self, request: HttpRequest, target: Target) -> HttpResponse:
+        """An answer that is sent as it comes; one that comes whole is a response of payload format 2.0."""
+        addressed = Addressed(target.ref.name, target.path, target.prefix, self._home)
+        streamed = await self._invoker.stream(
+            target.ref,
+            event_of(request, addressed, now=self._clock()),
+            principal=request.principal,
+            request_id=request.request_id,
+            trace_id=request.header("x-amzn-trace-id"),
+        )
+        if streamed.content_type is None:
+            return _response(streamed.outcome, target)
+        try:
+            response = await respond(streamed)
+        except BrokenBody:
+            return _response(streamed.outcome, target)
+        except MalformedResponse as error:
+            response = _malformed(error)
+        headers = (*response.headers, ("x-amzn-requestid", request.request_id))
+        return replace(response, headers=(*headers, SANDBOXED) if target.prefix else headers)
 
     async def _invoke(self, request: HttpRequest, target: Target) -> HttpResponse:
         addressed = Addressed(target.ref.name, target.path, target.prefix, self._home)
@@ -210,8 +233,12 @@ def _translate(outcome: Outcome) -> HttpResponse:
     try:
         return response_of(outcome.payload)
     except MalformedResponse as error:
-        response = failure(502)
-        return replace(response, headers=(*response.headers, ("x-torpor-malformed", error.message[:200])))
+        return _malformed(error)
+
+
+def _malformed(error: MalformedResponse) -> HttpResponse:
+    response = failure(502)
+    return replace(response, headers=(*response.headers, ("x-torpor-malformed", error.message[:200])))
 
 
 def accounting(outcome: Outcome) -> tuple[tuple[str, str], ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -205,13 +205,18 @@ def response_of(payload: bytes, *, unnamed: tuple[str, str] = JSON_TYPE, inferre
         raise MalformedResponse("The function's result is not JSON.") from error
     if "statusCode" not in plain:
         return HttpResponse(headers=(JSON_TYPE,), body=payload)
+    head = head_of(plain, unnamed)
+    return replace(head, body=_response_body(plain.get("body"), plain.get("isBase64Encoded")))
+
+
+def head_of(plain: Mapping[str, Any], unnamed: tuple[str, str]) -> HttpResponse:
+    """Status, headers and cookies of a response, 200 where it names none. Raises MalformedResponse."""
     multi = _multi_headers(plain.get("multiValueHeaders"))
     headers = [*(pair for pair in _plain_headers(plain.get("headers")) if pair not in multi), *multi]
     if not any(name == "content-type" for name, _ in headers):
         headers.insert(0, unnamed)
     headers += [("set-cookie", _value(cookie)) for cookie in _cookies(plain.get("cookies"))]
-    body = _response_body(plain.get("body"), plain.get("isBase64Encoded"))
-    return HttpResponse(status=_status(plain["statusCode"]), headers=tuple(headers), body=body)
+    return HttpResponse(status=_status(plain.get("statusCode", 200)), headers=tuple(headers))
 
 
 def _has_status(payload: bytes) -> bool:

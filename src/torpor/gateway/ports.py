@@ -9,7 +9,7 @@ from torpor.core.arn import FunctionRef
 from torpor.core.function import FunctionUrl
 from torpor.core.http import HttpRequest, HttpResponse
 from torpor.core.identity import Principal
-from torpor.core.invocation import Outcome
+from torpor.core.invocation import Outcome, Streamed
 
 ServiceOf = Callable[[HttpRequest], str | None]  # the AWS service that a request is for, or None
 
@@ -53,6 +53,18 @@ class Invokes(Protocol):
     ) -> Callable[[], None] | None:
         """`invoke` by callback; returns what to call when the caller leaves, or None where it must be `invoke`."""
         ...
+
+    async def stream(
+        self,
+        ref: FunctionRef,
+        payload: bytes,
+        *,
+        principal: Principal,
+        request_id: str,
+        client_context: str | None = None,
+        want_log: bool = False,
+        trace_id: str = "",
+    ) -> Streamed: ...
 
 
 class Directory(Protocol):

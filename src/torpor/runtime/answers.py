@@ -25,7 +25,10 @@ CANCEL_GRACE_S = 5.0
 class Answer:
     """Implements core.invocation.Streamed. Owned by one event loop; `limit` in bytes."""
 
-    def __init__(self, limit: int, ended: Callable[[Outcome], None], grace_s: float = CANCEL_GRACE_S) -> None:
+    def __init__(
+        self, version: str, limit: int, ended: Callable[[Outcome], None], grace_s: float = CANCEL_GRACE_S
+    ) -> None:
+        self.executed_version = version
         self.content_type: str | None = None
         self._limit = limit
         self._ended = ended

@@ -143,7 +143,7 @@ class Node:
 
         `ended` gets the outcome of an answer that was taken to its end. Whoever has it must `close` it.
         """
-        answer = Answer(self._options.limits.stream_payload, ended)
+        answer = Answer(revision.version, self._options.limits.stream_payload, ended)
         await answer.begin(self.begin(revision, invocation, answer.done, answer))
         return answer
 

@@ -177,10 +177,12 @@ class FakeUrls:
     def __init__(self) -> None:
         self.urls: dict[str, FunctionUrl] = {}
 
-    async def create(self, name, *, auth, cors, qualifier=None) -> FunctionUrl:
+    async def create(self, name, *, auth, cors, invoke_mode, qualifier=None) -> FunctionUrl:
         if name in self.urls:
             raise Conflict(f"Failed to create function url config for [functionArn = {name}]. Error message: exists")
-        self.urls[name] = FunctionUrl(name=name, auth=auth, cors=cors, created=WHEN, modified=WHEN)
+        self.urls[name] = FunctionUrl(
+            name=name, auth=auth, cors=cors, invoke_mode=invoke_mode, created=WHEN, modified=WHEN
+        )
         return self.urls[name]
 
     def get(self, name, qualifier=None) -> FunctionUrl:
@@ -188,9 +190,10 @@ class FakeUrls:
             raise ResourceNotFound("The resource you requested does not exist.")
         return self.urls[name]
 
-    async def update(self, name, *, auth=None, cors=None, qualifier=None) -> FunctionUrl:
+    async def update(self, name, *, auth=None, cors=None, invoke_mode=None, qualifier=None) -> FunctionUrl:
         old = self.get(name)
-        new = FunctionUrl(name=name, auth=auth or old.auth, cors=cors if cors is not None else old.cors, created=WHEN)
+        kept, mode = cors if cors is not None else old.cors, invoke_mode or old.invoke_mode
+        new = FunctionUrl(name=name, auth=auth or old.auth, cors=kept, invoke_mode=mode, created=WHEN)
         self.urls[name] = new
         return new
 

@@ -216,7 +216,9 @@ def test_a_url_lives_and_dies(world, create):
     assert made["ResponseMetadata"]["HTTPStatusCode"] == 201
     assert (made["FunctionUrl"], made["AuthType"], made["Cors"]) == (f"{world.url}/fn/open/", "NONE", cors)
     assert made["CreationTime"] == "2026-01-02T03:04:05.678Z"
-    changed = client.update_function_url_config(FunctionName="open", AuthType="AWS_IAM")
+    assert made["InvokeMode"] == "BUFFERED"
+    changed = client.update_function_url_config(FunctionName="open", AuthType="AWS_IAM", InvokeMode="RESPONSE_STREAM")
+    assert changed["InvokeMode"] == "RESPONSE_STREAM"
     assert (changed["AuthType"], changed["Cors"]) == ("AWS_IAM", cors)
     assert client.get_function_url_config(FunctionName="open")["AuthType"] == "AWS_IAM"
     listed = client.list_function_url_configs(FunctionName="open")["FunctionUrlConfigs"]

@@ -48,7 +48,7 @@ async def test_urls_need_their_function_and_themselves(world):
         world.urls.get("echo")
 
 
-@pytest.mark.parametrize("values", [{"auth": "PUBLIC"}, {"auth": "NONE", "invoke_mode": "RESPONSE_STREAM"}])
+@pytest.mark.parametrize("values", [{"auth": "PUBLIC"}, {"auth": "NONE", "invoke_mode": "STREAM"}])
 async def test_bad_urls(world, values):
     """Unknown values, and what is not there yet, are refused."""
     await world.deployed()

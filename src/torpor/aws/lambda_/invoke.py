@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from torpor.aws.lambda_.names import function_ref
+from torpor.aws.lambda_.streams import ResponseEvents
 from torpor.aws.lambda_.unsupported import refuse_unsupported
 from torpor.aws.ports import Invoker
 from torpor.aws.service import Call, Params, Result
@@ -29,7 +30,7 @@ class InvokeOperations:
     home: Home
 
     def handlers(self) -> Mapping[str, Any]:
-        return {"Invoke": self.invoke}
+        return {"Invoke": self.invoke, "InvokeWithResponseStream": self.invoke_with_response_stream}
 
     async def invoke(self, call: Call, params: Params) -> Result:
         ref = function_ref(params, self.home)
@@ -55,6 +56,26 @@ class InvokeOperations:
         )
         call.headers.extend(invocation_headers(outcome))
         return _answer(outcome, want_log=params.get("LogType") == "Tail")
+
+    async def invoke_with_response_stream(self, call: Call, params: Params) -> Result:
+        ref = function_ref(params, self.home)
+        if params.get("InvocationType") == "DryRun":
+            self.invoker.check(ref, call.principal)
+            return {"StatusCode": 204}
+        refuse_unsupported(params)
+        context, want_log = params.get("ClientContext"), params.get("LogType") == "Tail"
+        streamed = await self.invoker.stream(
+            ref,
+            params["Payload"] or b"{}",
+            principal=call.principal,
+            request_id=call.request_id,
+            client_context=_client_context(context) if context else None,
+            want_log=want_log,
+            trace_id=call.trace_id,
+        )
+        call.headers.append(("x-torpor-content-type", streamed.content_type or "application/json"))
+        events = ResponseEvents(streamed, want_log=want_log)
+        return {"ExecutedVersion": streamed.executed_version, "EventStream": events}
 
 
 def invocation_headers(outcome: Outcome) -> tuple[tuple[str, str], ...]:

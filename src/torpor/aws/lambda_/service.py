@@ -63,7 +63,7 @@ def lambda_service(
             **AliasOperations(aliases, home).handlers(),
             **UrlOperations(catalog, urls, home, url_address).handlers(),
         },
-        actions={"Invoke": "InvokeFunction"},
+        actions={"Invoke": "InvokeFunction", "InvokeWithResponseStream": "InvokeFunction"},
         resource=resource,
         arn=arn,
     )

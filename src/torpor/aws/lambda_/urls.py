@@ -38,9 +38,9 @@ class UrlOperations:
 
     async def create_function_url_config(self, _: Call, params: Params) -> Result:
         ref = self._ref(params)
-        _refuse_streaming(params)
+        mode, cors = params.get("InvokeMode", "BUFFERED"), params.get("Cors")
         url = await self.urls.create(
-            ref.name, auth=params["AuthType"], cors=params.get("Cors"), qualifier=ref.qualifier
+            ref.name, auth=params["AuthType"], cors=cors, invoke_mode=mode, qualifier=ref.qualifier
         )
         return self._shape(url)
 
@@ -50,9 +50,9 @@ class UrlOperations:
 
     async def update_function_url_config(self, _: Call, params: Params) -> Result:
         ref = self._ref(params)
-        _refuse_streaming(params)
+        mode, cors = params.get("InvokeMode"), params.get("Cors")
         url = await self.urls.update(
-            ref.name, auth=params.get("AuthType"), cors=params.get("Cors"), qualifier=ref.qualifier
+            ref.name, auth=params.get("AuthType"), cors=cors, invoke_mode=mode, qualifier=ref.qualifier
         )
         return self._shape(url)
 
@@ -81,8 +81,3 @@ class UrlOperations:
     def _shape(self, url: FunctionUrl) -> Result:
         address = url.name if url.qualifier is None else f"{url.name}:{url.qualifier}"
         return url_config(url, self.url_address(address), self.home)
-
-
-def _refuse_streaming(params: Params) -> None:
-    if params.get("InvokeMode", "BUFFERED") != "BUFFERED":
-        raise InvalidValue("torpor does not support InvokeMode RESPONSE_STREAM yet: leave it out, or pass BUFFERED.")

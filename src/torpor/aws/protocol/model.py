@@ -26,6 +26,7 @@ class Member:
     timestamp: str = ""  # timestampFormat
     json_value: bool = False  # JSON, base64-encoded into a header
     renamed: bool = False  # whether `wire` was given by the model
+    event_payload: bool = False  # the whole payload of an event in a stream
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +47,7 @@ class Shape:
     pattern: str | None = None
     sensitive: bool = False
     document: bool = False
+    event_stream: bool = False  # a union of events, which come one after the other
     exception: bool = False
     code: str = ""  # of an exception, in the query protocol
     status: int = 0  # of an exception
@@ -156,6 +158,7 @@ class _Compiler:
             pattern=raw.get("pattern"),
             sensitive=bool(raw.get("sensitive")),
             document=bool(raw.get("document")),
+            event_stream=bool(raw.get("eventstream")),
             exception=bool(raw.get("exception")),
             code=error.get("code", name),
             status=error.get("httpStatusCode", 500 if raw.get("fault") else 400),
@@ -181,5 +184,6 @@ class _Compiler:
             flattened=bool(trait("flattened", default=False)),
             timestamp=trait("timestampFormat", ""),
             json_value=bool(trait("jsonvalue", default=False)),
+            event_payload=bool(trait("eventpayload", default=False)),
             renamed="locationName" in ref or "locationName" in raw,
         )

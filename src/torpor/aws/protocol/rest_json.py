@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl
 
-from torpor.aws.protocol import json_body, scalars
+from torpor.aws.protocol import event_stream, json_body, scalars
 from torpor.aws.protocol.dialect import Fault, Headers, Match
 from torpor.aws.protocol.faults import SerializationFailed
 from torpor.aws.protocol.model import Member, Operation, ServiceModel, Shape
@@ -86,6 +86,9 @@ class RestJson:
             headers: Headers = (("x-amzn-requestid", request_id), *extra)
             return HttpResponse(status=operation.status, headers=headers)
         status = result.get(places.status, operation.status) if places.status else operation.status
+        if places.payload is not None and places.payload.shape.event_stream and status != 204:
+            response = HttpResponse(status=status, headers=(("x-amzn-requestid", request_id), *extra))
+            return _streamed(places, places.payload, result, response)
         # An answer that has no body by HTTP's own rules must not carry one.
         body = b"" if status == 204 else _body(places, operation.output, result)
         named = any(name == _JSON[0] for name, _ in places.headers)
@@ -102,6 +105,13 @@ class RestJson:
             plain |= json_body.write_members(fault.shape, fault.members)
             headers += _write_headers(_Places.of(fault.shape), fault.members)
         return HttpResponse(status=fault.status, headers=tuple(headers), body=json_body.encode(plain))
+
+
+def _streamed(places: _Places, member: Member, result: Mapping[str, Any], response: HttpResponse) -> HttpResponse:
+    """An answer whose body is a stream of events: its content type says so, whatever the model has at that place."""
+    kept = [pair for pair in _write_headers(places, result) if pair[0] != "content-type"]
+    headers = (("content-type", event_stream.TYPE), *response.headers, *kept)
+    return replace(response, headers=headers, stream=event_stream.body_of(member.shape, result[member.name]))
 
 
 def _read_query(members: tuple[Member, ...], query: str, params: dict[str, Any]) -> None:
