@@ -65,6 +65,7 @@ class LiveZygote:
         self._said: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._free_ids: deque[int] = deque(range(1, hatching.init_id(ground.plan)))
         self.born = 0
+        self.forked_at = 0.0  # by its owner's clock, the latest time
         self.memory_mb = 0  # what its libraries and their loading left in memory
         self._watch: asyncio.Task[None] | None = None
         self._tail: Tail | None = None

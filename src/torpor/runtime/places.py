@@ -25,7 +25,7 @@ class Place:
         self.reason = "its environment is called for the first time"
         self.refused = False  # by its libraries: there is no use in trying again
         self.failures = 0
-        self.hangs = 0
+        self.hangs = 0  # zygotes that no longer forked
         self.building: asyncio.Task[None] | None = None
         self.filling: asyncio.Task[None] | None = None
         self.calls: deque[float] = deque(maxlen=_LATEST)

@@ -24,7 +24,7 @@ from torpor.runtime.places import Place
 from torpor.runtime.spec import LaunchSpec, Note, ZygoteSpec
 
 _TASK = "/var/task"
-_HANGS = 2  # so many of its zygotes got stuck before it is taken for a habit
+_HANGS = 5  # so many of its zygotes got stuck, over a quarter of an hour, before that is taken for a habit
 _BLANK_MB, _LEAST_MB = 4, 24  # what a blank, and a zygote not seen before, are expected to take
 
 
@@ -114,11 +114,14 @@ class Zygotes:
             raise StartFailed(place.reason)
         try:
             async with asyncio.timeout(self._options.fork_s):
-                return await make_blank(zygote, spec, self._ground, undo, ahead=ahead)
+                blank = await make_blank(zygote, spec, self._ground, undo, ahead=ahead)
         except TimeoutError:
             reason = f"its zygote did not fork within {self._options.fork_s:g} s"
-            self._hung(place, zygote, reason)
+            if self._clock() - zygote.forked_at > self._options.fork_s:  # else it is only slow
+                self._hung(place, zygote, reason)
             raise StartFailed(reason) from None
+        zygote.forked_at = self._clock()
+        return blank
 
     # ── learning and building ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,7 +153,7 @@ class Zygotes:
     async def _build(self, place: Place) -> None:
         """Build one that has all the modules known by then, and let it take over."""
         try:
-            await asyncio.sleep(max(self._options.settle_s, preload.back_off_s(place.failures)))
+            await asyncio.sleep(max(self._options.settle_s, preload.back_off_s(max(place.failures, place.hangs))))
             if not await self._has_room(place):
                 return
             zygote = await self._open(place)
@@ -200,15 +203,12 @@ class Zygotes:
     def _replace(self, place: Place, zygote: LiveZygote) -> None:
         old, place.zygote = place.zygote, zygote
         place.built = self._clock()
-        zygote.on_end = lambda: self._lost(place, zygote)
+        zygote.on_end = lambda: self._give_up(place, zygote, "its zygote ended and is being replaced")
         if old is not None:
             self._retire(place, old)
         skipped = len(zygote.skipped)
         self._note("zygote.ready", zygote=place.spec.key, modules=len(zygote.modules), skipped=skipped)
         self._refill_soon(place)
-
-    def _lost(self, place: Place, zygote: LiveZygote) -> None:
-        self._give_up(place, zygote, "its zygote ended and is being replaced")
 
     def _hung(self, place: Place, zygote: LiveZygote, reason: str) -> None:
         if place.zygote is zygote:

@@ -102,12 +102,14 @@ async def test_a_zygote_that_hangs_costs_no_answer(nursery):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("blanks", [0])
-async def test_a_hung_zygote_is_replaced_and_a_second_one_is_the_last(nursery):
-    """One that does not fork in time gives way to another; where that hangs too, its libraries are to blame."""
+async def test_a_hung_zygote_is_replaced_and_a_fifth_one_is_the_last(nursery):
+    """One that does not fork in time gives way to another; where they all hang, the libraries are to blame."""
     options = nursery.sandboxes._zygotes._options
     nursery.sandboxes._zygotes._options = replace(options, fork_s=1.0, check_s=0.1)
     for last in (False, True):
-        await nursery.warm()
+        zygote = await nursery.warm()
+        nursery.place.hangs = 4 * last
+        zygote.forked_at = 0.0
         os.kill(nursery.zygote_process(), signal.SIGSTOP)
         revision = nursery.revision(PLAIN)
         assert await nursery.answer(revision) == (1, Depth.SPAWN)
@@ -117,3 +119,20 @@ async def test_a_hung_zygote_is_replaced_and_a_second_one_is_the_last(nursery):
     await nursery.settled()
     assert await nursery.answer(nursery.revision(PLAIN)) == (1, Depth.SPAWN)
     assert "did not fork" in nursery.start[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blanks", [0])
+async def test_a_slow_zygote_is_kept(nursery):
+    """One that forked a moment ago is at work: a birth that comes too late starts afresh, and says why."""
+    options = nursery.sandboxes._zygotes._options
+    nursery.sandboxes._zygotes._options = replace(options, fork_s=1.0)
+    zygote = await nursery.warm()
+    zygote.forked_at = nursery.sandboxes._zygotes._clock() + 600  # others are born all the time
+    process = nursery.zygote_process()
+    os.kill(process, signal.SIGSTOP)
+    assert await nursery.answer(nursery.revision(PLAIN)) == (1, Depth.SPAWN)
+    os.kill(process, signal.SIGCONT)
+    nursery.sandboxes._zygotes._options = options
+    assert nursery.place.zygote is zygote
+    assert await nursery.answer(nursery.revision(PLAIN)) == (1, Depth.ZYGOTE)
