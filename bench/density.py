@@ -19,6 +19,7 @@ from harness import (
     Table,
     at_least,
     instances,
+    processor_s,
     torpor,
     tree,
     wait_until,
@@ -28,6 +29,7 @@ from platforms import FLOWER
 from torpor.testing.serving import RunningServer
 
 _CALLS = 20
+_REST_S = 2.0  # longer than a zygote is put off for more to be learned
 _TITLE = "Density: warm scikit-learn instances"
 
 
@@ -41,6 +43,7 @@ def measure(plan: Plan) -> Table:
     with torpor(folder, keep_alive_s=300) as server:
         server.torpor("deploy", function, "--public", "--name", "dense", "--memory", "512")
         _all_at_once(server, 1, wait_s=0, collect=True)
+        wait_until(lambda: _at_rest(server), "the zygote is not built", 180)  # or all others would be spawned
         one_mb, one, one_pss = _available_mb(), instances(server, "dense"), _proportional_mb(server)
         started = time.monotonic()
         _all_at_once(server, size, wait_s=2.0 if plan.quick else 0.05 * size + 2, collect=False)
@@ -64,6 +67,12 @@ def measure(plan: Plan) -> Table:
         "processes' own pages and their share of common ones) is far from it, the machine was not quiet."
     )
     return Table(_TITLE, [Row("torpor", cells, target)], [note])
+
+
+def _at_rest(server: RunningServer) -> bool:
+    before = processor_s(tree(server.process.pid))
+    time.sleep(_REST_S)
+    return processor_s(tree(server.process.pid)) - before < 0.1
 
 
 def _all_at_once(server: RunningServer, size: int, *, wait_s: float, collect: bool) -> None:
