@@ -34,8 +34,9 @@ from torpor.build.options import BuildOptions
 from torpor.build.pip_settings import uv_variables
 from torpor.core.arn import Home
 from torpor.core.errors import TorporError, UserError
+from torpor.functions.account import Account
 from torpor.functions.accounting import Accounting
-from torpor.functions.aliases import Aliases
+from torpor.functions.attachments import Attachments
 from torpor.functions.catalog import Catalog
 from torpor.functions.check import DeploymentChecks, NoChecks
 from torpor.functions.collector import Collector
@@ -297,8 +298,9 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
                 deployer=back.deployer,
                 invoker=back.invoker,
                 urls=urls,
-                aliases=Aliases(catalog),
+                attachments=Attachments.of(catalog),
                 concurrency=back.concurrency,
+                account=Account(catalog, settings.limits, data.path),
                 home=home,
                 limits=settings.limits,
                 code_location=lambda function: links.location(function.name, function.bundle),

@@ -118,6 +118,8 @@ class _Door:
             return
         name = self._service.actions.get(call.operation, call.operation)
         action = f"{self._service.signing_name or self._service.name}:{name}"
+        if self._service.permits(call.principal, action, params):
+            return
         found = self._service.resource(params)
         for resource in (found,) if isinstance(found, str) else found:
             self._demand(call, action, resource)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from torpor.core.arn import FunctionRef
-from torpor.core.attached import Alias
+from torpor.core.attached import Alias, EventInvoke
 from torpor.core.function import Function, FunctionConfig, FunctionUrl, Role
 from torpor.core.identity import Credentials, Principal
 from torpor.core.invocation import Outcome, Streamed
@@ -87,6 +87,97 @@ class Aliases(Protocol):
         revision_id: str | None = None,
     ) -> Alias: ...
     async def delete(self, function: str, name: str) -> bool: ...
+
+
+class PolicyText(Protocol):
+    """A policy as JSON text, and the revision id of what it belongs to."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def revision_id(self) -> str: ...
+
+
+class Policies(Protocol):
+    """Resource policies. `grant` has the fields of a permission by name."""
+
+    def get(self, ref: FunctionRef) -> PolicyText: ...
+    async def add(
+        self, ref: FunctionRef, grant: Mapping[str, Any], revision_id: str | None = None
+    ) -> Mapping[str, Any]: ...
+    async def remove(self, ref: FunctionRef, statement_id: str, revision_id: str | None = None) -> None: ...
+    def permits(self, principal: Principal, action: str, ref: FunctionRef) -> bool: ...
+
+
+class EventInvokePage(Protocol):
+    """Some configurations by qualifier, and the one to go on after: None on the last page."""
+
+    @property
+    def configs(self) -> Mapping[str, EventInvoke]: ...
+
+    @property
+    def next(self) -> str | None: ...
+
+
+class EventInvokes(Protocol):
+    """What is to be done with asynchronous invocations; `changes` has the fields of EventInvoke."""
+
+    def get(self, ref: FunctionRef) -> EventInvoke: ...
+    async def put(self, ref: FunctionRef, changes: Mapping[str, Any]) -> EventInvoke: ...
+    async def update(self, ref: FunctionRef, changes: Mapping[str, Any]) -> EventInvoke: ...
+    async def delete(self, ref: FunctionRef) -> None: ...
+    def list(self, name: str, after: str | None = None, limit: int = 50) -> EventInvokePage: ...
+
+
+class Tags(Protocol):
+    def get(self, name: str) -> Mapping[str, str]: ...
+    async def change(self, name: str, add: Mapping[str, str], remove: Collection[str] = ()) -> None: ...
+
+
+class Attachments(Protocol):
+    """What hangs on functions."""
+
+    @property
+    def aliases(self) -> Aliases: ...
+
+    @property
+    def policies(self) -> Policies: ...
+
+    @property
+    def event_invokes(self) -> EventInvokes: ...
+
+    @property
+    def tags(self) -> Tags: ...
+
+
+class AccountSettings(Protocol):
+    """Sizes in bytes."""
+
+    @property
+    def code_used(self) -> int: ...
+
+    @property
+    def code_room(self) -> int: ...
+
+    @property
+    def code_unpacked(self) -> int: ...
+
+    @property
+    def code_zipped(self) -> int: ...
+
+    @property
+    def concurrency(self) -> int: ...
+
+    @property
+    def unreserved(self) -> int: ...
+
+    @property
+    def functions(self) -> int: ...
+
+
+class Account(Protocol):
+    async def settings(self) -> AccountSettings: ...
 
 
 class Invoker(Protocol):

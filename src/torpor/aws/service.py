@@ -31,6 +31,11 @@ def no_resource(_: Params) -> str:
     return ""
 
 
+def nobody_else(_: Principal, __: str, ___: Params) -> bool:
+    """For services whose resources have no policies of their own."""
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """One AWS service as torpor offers it.
@@ -38,7 +43,8 @@ class Service:
     `name` is botocore's, and `signing_name` what requests are signed for, where that differs; `codes` translates codes
     of TorporError to the service's exception shapes; `actions`
     translates operations to IAM actions where they differ; `resource` finds what is acted upon, in the words of
-    `Principal.allows` — several, where the caller needs the right for each of them —, and `arn` names it for messages.
+    `Principal.allows` — several, where the caller needs the right for each of them —, and `arn` names it for messages;
+    `permits` says whether the resource itself lets a caller do an action that they have no right of their own to.
     """
 
     name: str
@@ -47,4 +53,5 @@ class Service:
     actions: Mapping[str, str] = field(default_factory=dict)
     resource: Callable[[Params], str | Sequence[str]] = no_resource
     arn: Callable[[str], str] = str
+    permits: Callable[[Principal, str, Params], bool] = nobody_else
     signing_name: str = ""

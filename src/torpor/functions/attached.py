@@ -42,11 +42,15 @@ class Attached(Generic[V]):
 
     async def save(self, name: str, key: str, value: V, *, check: Callable[[], object]) -> None:
         """Store a value. `check` raises when it may not be, and runs when no other change can come between."""
+        await self.save_made(name, key, lambda: value, check=check)
+
+    async def save_made(self, name: str, key: str, made: Callable[[], V], *, check: Callable[[], object]) -> None:
+        """The same for a value that `check` makes of what is there: `made` gives it after that."""
 
         def apply() -> None:
-            self._values.setdefault(name, {})[key] = value
+            self._values.setdefault(name, {})[key] = made()
 
-        await self._changes.make(check, lambda: self._table.put(name, key, value), apply)
+        await self._changes.make(check, lambda: self._table.put(name, key, made()), apply)
 
     async def remove(self, name: str, key: str, *, check: Callable[[], object]) -> None:
         await self._changes.make(check, lambda: self._table.delete(name, key), lambda: self.forget(name, key))

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from torpor.core.arn import LATEST, Home
+from torpor.core.arn import LATEST, FunctionRef, Home
 from torpor.core.attached import Alias, EventInvoke, Policy
 from torpor.core.errors import Conflict, FunctionNotFound
 from torpor.core.function import Function, FunctionUrl, Role
+from torpor.core.identity import Kind, Principal
 from torpor.functions.attached import Attached
 from torpor.functions.changes import Changes
-from torpor.policy import route
+from torpor.policy import permit, route
 from torpor.store import tables
 from torpor.store.attached_table import AttachedTable
 from torpor.store.database import Database
@@ -278,6 +279,12 @@ class Catalog:
 
     def alias(self, name: str, qualifier: str | None) -> Alias | None:
         return None if qualifier is None else self.aliases.get(name, qualifier)
+
+    def permits(self, principal: Principal, action: str, ref: FunctionRef) -> bool:
+        """Whether the resource policy of what is called lets this caller do `action`."""
+        policy = self.policies.get(ref.name, "" if ref.qualifier == LATEST else ref.qualifier or "")
+        known = principal.kind is not Kind.ANONYMOUS and bool(principal.arn)
+        return policy is not None and known and permit.permits(policy.statements.values(), principal.arn, action)
 
     # Reserved concurrency
 

@@ -42,9 +42,23 @@ RESERVED = frozenset(
 )
 _HANDLER = re.compile(r"[^\s]{1,128}")
 _VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
+_LOG_GROUP = re.compile(r"[a-zA-Z0-9._/#-]{0,512}")
+_DEAD_LETTER = re.compile(r"arn:aws[a-zA-Z-]*:(?:sqs|sns):[a-z0-9-]+:\d{12}:[a-zA-Z0-9_.-]{1,256}")
 _MOST_TAGS = 50
 _FIXED = frozenset({"name"})
-_TEXTS = ("name", "handler", "runtime", "role", "description", "architecture")
+_TEXTS = (
+    "name",
+    "handler",
+    "runtime",
+    "role",
+    "description",
+    "architecture",
+    "log_format",
+    "application_log_level",
+    "system_log_level",
+    "log_group",
+    "dead_letter",
+)
 _NUMBERS = ("timeout_s", "memory_mb", "tmp_mb", "max_concurrency")
 
 
@@ -74,7 +88,9 @@ class ConfigRules:
         _check_runtime(config.runtime)
         self._check_sizes(config)
         self._check_variables(config.variables)
-        _check_tags(config.tags)
+        check_tags(config.tags)
+        _check_logging(config)
+        _check_dead_letter(config.dead_letter)
         if config.isolation is not Isolation.SANDBOX:
             raise InvalidValue(f"isolation {config.isolation.value!r} is not available yet: leave it out.")
         _check_reach(config.reach)
@@ -212,12 +228,35 @@ def _check_variable(name: str, value: str) -> None:
         raise InvalidValue(f"The environment variable {name} holds a NUL character, which no environment can carry.")
 
 
-def _check_tags(tags: Mapping[str, str]) -> None:
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Raise InvalidValue for too many tags, or too long ones."""
     if len(tags) > _MOST_TAGS:
         raise InvalidValue(f"{len(tags)} tags are more than the {_MOST_TAGS} a function may have.")
     for key, value in tags.items():
         if not 1 <= len(key) <= 128 or len(value) > 256:
             raise InvalidValue(f"The tag {key[:128]!r} is too long: 128 characters for a key, 256 for a value.")
+
+
+def _check_logging(config: FunctionConfig) -> None:
+    if config.log_format not in ("Text", "JSON"):
+        raise InvalidValue(f"log_format is Text or JSON, not {config.log_format!r}.")
+    levels = {
+        "application_log_level": ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"),
+        "system_log_level": ("DEBUG", "INFO", "WARN"),
+    }
+    for name, known in levels.items():
+        level = getattr(config, name)
+        if level and level not in known:
+            raise InvalidValue(f"{name} is one of {', '.join(known)}, not {level!r}.")
+        if level and config.log_format != "JSON":
+            raise InvalidValue(f"{name} goes with log_format JSON: text lines have no levels to choose by.")
+    if _LOG_GROUP.fullmatch(config.log_group) is None:
+        raise InvalidValue(f"{config.log_group!r} is not a log group's name: letters, digits and . - _ / # only.")
+
+
+def _check_dead_letter(arn: str) -> None:
+    if arn and _DEAD_LETTER.fullmatch(arn) is None:
+        raise InvalidValue(f"{arn!r} is not the ARN of an SQS queue or an SNS topic.")
 
 
 def _check_reach(entries: tuple[str, ...]) -> None:

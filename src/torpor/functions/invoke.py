@@ -164,6 +164,8 @@ class Invoker:
             return
         if principal.kind is Kind.ANONYMOUS and is_public(self._catalog.url(ref.name, ref.qualifier)):
             return
+        if self._catalog.permits(principal, ACTION, ref):
+            return
         who = principal.arn or "anonymous"
         arn = self._catalog.home.function_arn(ref.name)
         raise AccessDenied(

@@ -35,6 +35,7 @@ SANDBOXED = (
     "sandbox allow-downloads allow-forms allow-modals allow-popups allow-popups-to-escape-sandbox allow-scripts",
 )
 _CREDENTIALS = frozenset({"authorization", "x-amz-security-token"})
+_ACTIONS = ("lambda:InvokeFunctionUrl", "lambda:InvokeFunction")
 _TIMED_OUT = b'{"message":"Endpoint request timed out"}'
 
 ReadBody = Callable[[HttpRequest], Awaitable[bytes]]
@@ -105,7 +106,7 @@ class FunctionUrls:
             return cors.preflight(url.cors, request)
         proof = self._proof(request, url, target)
         body = await read(request)
-        request = replace(request, body=body, principal=_proven(proof, body, name))
+        request = replace(request, body=body, principal=self._proven(proof, body, target.ref))
         request = without_credentials(request, self._authenticator)
         streams = url is not None and url.streams
         response = await (self._stream if streams else self._invoke)(request, target)
@@ -121,7 +122,7 @@ class FunctionUrls:
             url = self._directory.url(name, target.ref.qualifier)
             if (url is None and self._directory.find(name) is None) or (url is not None and (url.cors or url.streams)):
                 return None
-            principal = _proven(self._proof(request, url, target), request.body, name)
+            principal = self._proven(self._proof(request, url, target), request.body, target.ref)
             cleaned = without_credentials(request, self._authenticator, principal)
             addressed = Addressed(name, target.path, target.prefix, self._home)
             return self._invoker.begin(
@@ -143,6 +144,15 @@ class FunctionUrls:
         if isinstance(proof, Certain) and not request.header("authorization") and is_cross_site(request):
             raise AccessDenied("Forbidden")  # --auth off trusts this machine's programs, not the pages it shows
         return proof
+
+    def _proven(self, proof: Proof, body: bytes, ref: FunctionRef) -> Principal:
+        principal = proof.verify(body)
+        public = principal.kind is Kind.ANONYMOUS
+        if not public and not any(
+            principal.allows(action, ref.name) or self._directory.permits(principal, action, ref) for action in _ACTIONS
+        ):
+            raise AccessDenied("Forbidden")
+        return principal
 
     async def _stream(self, request: HttpRequest, target: Target) -> HttpResponse:
         """An answer that is sent as it comes; one that comes whole is a response of payload format 2.0."""
@@ -204,16 +214,6 @@ def _attempt(authenticator: Authenticator, request: HttpRequest) -> Proof:
         return authenticator.begin(request)
     except MissingToken:
         raise AccessDenied("Forbidden") from None
-
-
-def _proven(proof: Proof, body: bytes, name: str) -> Principal:
-    principal = proof.verify(body)
-    public = principal.kind is Kind.ANONYMOUS
-    if not (
-        public or principal.allows("lambda:InvokeFunctionUrl", name) or principal.allows("lambda:InvokeFunction", name)
-    ):
-        raise AccessDenied("Forbidden")
-    return principal
 
 
 def without_credentials(

@@ -77,3 +77,7 @@ class Directory(Protocol):
     def url(self, name: str, qualifier: str | None = None) -> FunctionUrl | None:
         """The URL configuration of a function or of its alias, or None where it is closed."""
         ...
+
+    def permits(self, principal: Principal, action: str, ref: FunctionRef) -> bool:
+        """Whether the resource policy of what is called lets this caller do `action`."""
+        ...

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -38,7 +39,8 @@ from torpor.core.http import HttpRequest
 from torpor.core.identity import Credentials, Kind, Principal
 from torpor.core.invocation import Depth, Outcome, Result, Usage
 from torpor.core.limits import Limits
-from torpor.functions.aliases import Aliases
+from torpor.functions.account import Account
+from torpor.functions.attachments import Attachments
 from torpor.functions.http_apis import HttpApis
 from torpor.functions.roles import Roles
 from torpor.functions.vault import Vault
@@ -75,6 +77,9 @@ class FakeCatalog:
         names = sorted(name for name in self.functions if after is None or name > after)
         more = names[limit - 1] if len(names) > limit else None
         return Page(tuple(self.functions[name] for name in names[:limit]), more)
+
+    def permits(self, principal, action, ref) -> bool:
+        return False
 
 
 class FakeDeployer:
@@ -339,7 +344,8 @@ def world(home, clock, database) -> Iterator[World]:
             deployer=FakeDeployer(catalog),
             invoker=invoker,
             urls=FakeUrls(),
-            aliases=Aliases(catalog),
+            attachments=Attachments.of(catalog),
+            account=Account(catalog, Limits(), Path("/")),
             concurrency=FakeConcurrency(catalog),
             home=home,
             limits=Limits(),

@@ -74,6 +74,9 @@ class FakeDirectory:
     def url(self, name, qualifier=None):
         return self.urls.get(name) if qualifier in (None, "$LATEST") else None
 
+    def permits(self, principal, action, ref):
+        return False
+
     def open(self, name, **settings):
         self.functions.add(name)
         self.urls[name] = FunctionUrl(name=name, **settings)

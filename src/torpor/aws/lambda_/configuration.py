@@ -17,6 +17,12 @@ _ROLE = re.compile(r"arn:[^:]+:iam::(\d{12}):role/.+")
 # Tags that set what only torpor has. AWS allows no commas in tags, our own interface does: both separate.
 PERMISSIONS, REACH, SECRETS = "torpor:permissions", "torpor:reach", "torpor:secrets"
 SOURCE_BUILDS, KEEP_ALIVE = "torpor:source-builds", "torpor:keep-alive"
+SETTINGS = {  # tag → the field of FunctionConfig that it sets
+    PERMISSIONS: "permissions",
+    REACH: "reach",
+    SOURCE_BUILDS: "source_builds",
+    KEEP_ALIVE: "keep_alive_s",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,10 @@ class Configurations:
             changes["variables"] = params["Environment"].get("Variables") or {}
         if params.get("EphemeralStorage") is not None:
             changes["tmp_mb"] = params["EphemeralStorage"]["Size"]
+        if params.get("DeadLetterConfig") is not None:
+            changes["dead_letter"] = params["DeadLetterConfig"].get("TargetArn") or ""
+        if params.get("LoggingConfig") is not None:
+            changes |= _logging(params["LoggingConfig"])
         return changes
 
     def check_architecture(self, wanted: list[str] | None) -> str:
@@ -76,6 +86,24 @@ _FIELDS = {
     "Description": "description",
     "Timeout": "timeout_s",
     "MemorySize": "memory_mb",
+}
+
+
+def _logging(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given of LoggingConfig. JSON has levels where none are named; text has none, whatever there was."""
+    changes = {field: config[name] for name, field in _LOGGING.items() if config.get(name)}
+    if changes.get("log_format") == "JSON":
+        return {"application_log_level": "INFO", "system_log_level": "INFO"} | changes
+    if changes.get("log_format") == "Text":
+        return {"application_log_level": "", "system_log_level": ""} | changes
+    return changes
+
+
+_LOGGING = {
+    "LogFormat": "log_format",
+    "ApplicationLogLevel": "application_log_level",
+    "SystemLogLevel": "system_log_level",
+    "LogGroup": "log_group",
 }
 
 

@@ -6,18 +6,23 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
+from torpor.aws.lambda_.account import AccountOperations
 from torpor.aws.lambda_.aliases import AliasOperations
 from torpor.aws.lambda_.concurrency import ConcurrencyOperations
 from torpor.aws.lambda_.configuration import Configurations
+from torpor.aws.lambda_.event_invokes import EventInvokeOperations
 from torpor.aws.lambda_.functions import FunctionOperations
 from torpor.aws.lambda_.invoke import InvokeOperations
 from torpor.aws.lambda_.names import function_ref
+from torpor.aws.lambda_.policies import PolicyOperations
+from torpor.aws.lambda_.tags import TagOperations, function_of
 from torpor.aws.lambda_.urls import UrlOperations
 from torpor.aws.lambda_.versions import VersionOperations
-from torpor.aws.ports import Aliases, Catalog, Concurrency, Deployer, Invoker, Urls
+from torpor.aws.ports import Account, Attachments, Catalog, Concurrency, Deployer, Invoker, Urls
 from torpor.aws.service import Service
 from torpor.core.arn import Home
 from torpor.core.function import Function
+from torpor.core.identity import Principal
 from torpor.core.limits import Limits
 
 _ARCHITECTURES = {"aarch64": "arm64", "arm64": "arm64"}
@@ -29,8 +34,9 @@ def lambda_service(
     deployer: Deployer,
     invoker: Invoker,
     urls: Urls,
-    aliases: Aliases,
+    attachments: Attachments,
     concurrency: Concurrency,
+    account: Account,
     home: Home,
     limits: Limits,
     code_location: Callable[[Function], str],
@@ -46,7 +52,13 @@ def lambda_service(
     configurations = Configurations(home, architecture)
 
     def resource(params: dict[str, Any]) -> str:
+        if params.get("Resource"):
+            return function_of(params["Resource"], home)
         return function_ref(params, home).name if params.get("FunctionName") else ""
+
+    def permits(principal: Principal, action: str, params: dict[str, Any]) -> bool:
+        named = bool(params.get("FunctionName"))
+        return named and attachments.policies.permits(principal, action, function_ref(params, home))
 
     def arn(name: str) -> str:
         return home.function_arn(name) if name else "*"
@@ -60,10 +72,15 @@ def lambda_service(
             **ConcurrencyOperations(concurrency, home).handlers(),
             **InvokeOperations(invoker, home).handlers(),
             **VersionOperations(catalog, deployer, home).handlers(),
-            **AliasOperations(aliases, home).handlers(),
+            **AliasOperations(attachments.aliases, home).handlers(),
+            **PolicyOperations(attachments.policies, home).handlers(),
+            **EventInvokeOperations(attachments.event_invokes, home).handlers(),
+            **TagOperations(attachments.tags, deployer, home).handlers(),
+            **AccountOperations(account).handlers(),
             **UrlOperations(catalog, urls, home, url_address).handlers(),
         },
         actions={"Invoke": "InvokeFunction", "InvokeWithResponseStream": "InvokeFunction"},
         resource=resource,
+        permits=permits,
         arn=arn,
     )

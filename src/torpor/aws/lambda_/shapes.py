@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from torpor.core.arn import LATEST, Home
-from torpor.core.function import Function, FunctionUrl
+from torpor.core.function import Function, FunctionConfig, FunctionUrl
 
 
 def function_configuration(function: Function, home: Home, qualifier: str | None = None) -> dict[str, Any]:
@@ -31,11 +31,23 @@ def function_configuration(function: Function, home: Home, qualifier: str | None
         "Architectures": [config.architecture],
         "EphemeralStorage": {"Size": config.tmp_mb},
         "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
-        "LoggingConfig": {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{config.name}"},
+        "LoggingConfig": _logging(config),
     }
     if config.variables:
         shape["Environment"] = {"Variables": dict(config.variables)}
+    if config.dead_letter:
+        shape["DeadLetterConfig"] = {"TargetArn": config.dead_letter}
     return shape | _states(function)
+
+
+def _logging(config: FunctionConfig) -> dict[str, str]:
+    shape = {
+        "LogFormat": config.log_format,
+        "ApplicationLogLevel": config.application_log_level,
+        "SystemLogLevel": config.system_log_level,
+        "LogGroup": config.log_group or f"/aws/lambda/{config.name}",
+    }
+    return {name: value for name, value in shape.items() if value}
 
 
 def _states(function: Function) -> dict[str, str]:

@@ -15,7 +15,6 @@ _NEUTRAL: Mapping[str, Any] = {
     "AcceleratorConfig": None,
     "CapacityProviderConfig": None,
     "CodeSigningConfigArn": None,
-    "DeadLetterConfig": None,
     "DurableConfig": None,
     "DurableExecutionName": None,
     "FileSystemConfigs": None,
@@ -54,17 +53,6 @@ def refuse_unsupported(params: Mapping[str, Any]) -> None:
         if name in _NEUTRAL and value != _NEUTRAL[name] and not _is_empty(value):
             instead = _INSTEAD.get(name, "leave it out, or empty")
             raise InvalidValue(f"torpor does not support {name} yet: {instead}.")
-    _refuse_logging(params)
-
-
-def _refuse_logging(params: Mapping[str, Any]) -> None:
-    logging = params.get("LoggingConfig") or {}
-    group = logging.get("LogGroup") or f"/aws/lambda/{params.get('FunctionName')}"
-    others = {name for name, value in logging.items() if name not in ("LogFormat", "LogGroup") and value}
-    if logging.get("LogFormat", "Text") != "Text" or others or group != f"/aws/lambda/{params.get('FunctionName')}":
-        raise InvalidValue(
-            "torpor does not support LoggingConfig yet: leave it out, or pass LogFormat 'Text' and no other log group."
-        )
 
 
 def _is_empty(value: Any) -> bool:
