@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import logging
 import os
 import signal
 import sys
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 import uvloop
 
-from torpor import __version__
+from torpor import __version__, server_log
 from torpor.aws.apigateway.service import apigateway_service
 from torpor.aws.front import AwsFront
 from torpor.aws.iam import iam_service
@@ -30,6 +29,7 @@ from torpor.aws.sts import sts_service
 from torpor.aws.which import service_of
 from torpor.build.bundles import Bundles
 from torpor.build.environments import Environments
+from torpor.build.layers import LayerFolders
 from torpor.build.options import BuildOptions
 from torpor.build.pip_settings import uv_variables
 from torpor.core.arn import Home
@@ -39,13 +39,14 @@ from torpor.functions.accounting import Accounting
 from torpor.functions.attachments import Attachments
 from torpor.functions.catalog import Catalog
 from torpor.functions.check import DeploymentChecks, NoChecks
-from torpor.functions.collector import Collector
+from torpor.functions.collector import CodeStores, Collector
 from torpor.functions.concurrency import Concurrency
 from torpor.functions.config_rules import ConfigRules
 from torpor.functions.deploy import Deployer
 from torpor.functions.http_apis import HttpApis
 from torpor.functions.identities import Identities
 from torpor.functions.invoke import Invoker
+from torpor.functions.layers import Layers
 from torpor.functions.log_reader import LogReader
 from torpor.functions.revisions import Revisions
 from torpor.functions.roles import Roles
@@ -98,7 +99,7 @@ def up(flags: UpFlags) -> int:
         check_bind(settings.host, Auth(settings.auth))
     except UserError as error:
         return _complain(error, _WRONG_USE)
-    _configure_log(settings.log_level)
+    server_log.configure(settings.log_level)
     try:
         return uvloop.run(_serve_until_told(settings, as_json=flags.as_json))
     except TorporError as error:
@@ -165,6 +166,7 @@ class _Back:
     home: Home
     catalog: Catalog
     apis: HttpApis
+    layers: Layers
     deployer: Deployer
     warm_up: WarmUp
     concurrency: Concurrency
@@ -200,7 +202,7 @@ async def _open_back(
             zygotes=settings.zygotes,
             blanks=settings.blanks,
         ),
-        _note,
+        server_log.note,
     )
     stack.push_async_callback(launcher.close)
     if not launcher.can_freeze:
@@ -236,7 +238,8 @@ async def _open_back(
     bundles = Bundles(data.path, settings.limits)
     environments = _environments(settings, variables, data, launcher)
     stack.push_async_callback(environments.close)
-    revisions = Revisions(bundles, home)
+    folders = LayerFolders(data.path, bundles, environments)
+    revisions = Revisions(bundles, folders, home)
     checks = DeploymentChecks(catalog, revisions, node) if settings.deploy_check else NoChecks()
     stack.push_async_callback(checks.close)
     warm_up = WarmUp(catalog, lambda: [usage.function for usage in ledger.recent(limit=_LATEST)], node)
@@ -244,6 +247,7 @@ async def _open_back(
     deployer = Deployer(
         catalog,
         bundles=bundles,
+        layers=folders,
         environments=environments,
         node=node,
         logs=logs,
@@ -254,12 +258,17 @@ async def _open_back(
     stack.push_async_callback(deployer.close)
     concurrency = Concurrency(catalog, node, settings.limits.concurrency)
     concurrency.restore()
-    collector = Collector(catalog, deployer, bundles=bundles, environments=environments, logs=logs)
+    layers = await Layers.open(database, bundles, deployer.code_gate, home=home, limits=settings.limits)
+    stack.push_async_callback(layers.wait_written)
+    collector = Collector(
+        catalog, deployer, code=CodeStores(bundles, folders, layers.in_use), environments=environments, logs=logs
+    )
     stack.push_async_callback(collector.close)
     return _Back(
         home=home,
         catalog=catalog,
         apis=apis,
+        layers=layers,
         deployer=deployer,
         warm_up=warm_up,
         concurrency=concurrency,
@@ -301,10 +310,12 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
                 attachments=Attachments.of(catalog),
                 concurrency=back.concurrency,
                 account=Account(catalog, settings.limits, data.path),
+                layers=back.layers,
                 home=home,
                 limits=settings.limits,
                 code_location=lambda function: links.location(function.name, function.bundle),
                 url_address=partial(function_address, url),
+                layer_location=lambda layer: links.location(layer.name, layer.bundle),
             ),
             iam_service(roles=roles, home=home),
             sts_service(home, back.identities.sessions, roles),
@@ -328,6 +339,7 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
         logs=LogReader(catalog, back.logs),
         keys=back.identities.keys,
         secrets=back.vault,
+        layers=back.layers,
         instances=back.instances,
         archive=back.bundles.archive,
     )
@@ -367,28 +379,8 @@ def _authenticator(settings: ServerSettings, data: DataDir, known: Identities) -
     return Closed(keys) if Auth(settings.auth) is Auth.ON else Open(keys)
 
 
-def _note(action: str, **facts: object) -> None:
-    _log.warning(action, action=action, **facts)
-
-
 def _three_quarters_of_memory_mb() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // _MIB * 3 // 4
-
-
-def _configure_log(level: str) -> None:
-    """The server's own log: JSON lines on standard error, each with a stable `action`."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
 
 
 def _complain(error: TorporError, code: int) -> int:

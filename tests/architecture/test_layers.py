@@ -22,6 +22,7 @@ ORDER = [
     ["aws", "gateway"],
     ["console", "cli"],
     ["settings"],
+    ["server_log"],
     ["app"],
     ["__main__"],
     ["testing"],

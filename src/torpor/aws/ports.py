@@ -8,9 +8,10 @@ from typing import Any, Protocol
 
 from torpor.core.arn import FunctionRef
 from torpor.core.attached import Alias, EventInvoke
-from torpor.core.function import Function, FunctionConfig, FunctionUrl, Role
+from torpor.core.function import Function, FunctionConfig, FunctionLayer, FunctionUrl, Role
 from torpor.core.identity import Credentials, Principal
 from torpor.core.invocation import Outcome, Streamed
+from torpor.core.layer import LayerVersion
 from torpor.core.secret import Secret, SecretKind, SecretVersion
 
 
@@ -292,6 +293,32 @@ class RoleNames(Protocol):
     """Roles by name. `get` raises a UserError where there is none."""
 
     def get(self, name: str) -> Role: ...
+
+
+class LayerPolicy(Protocol):
+    """A layer version's policy as JSON, and the revision to change it at."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def revision(self) -> str: ...
+
+
+class Layers(Protocol):
+    """Layers. `versions` has the newest first, `all` the names in order besides; `get` raises ResourceNotFound."""
+
+    async def publish(self, name: str, archive: bytes, **about: Any) -> LayerVersion: ...
+    def get(self, name: str, version: int) -> LayerVersion: ...
+    def versions(self, name: str) -> Sequence[LayerVersion]: ...
+    def all(self) -> Sequence[LayerVersion]: ...
+    async def delete(self, name: str, version: int) -> None: ...
+    def resolve(self, wanted: Sequence[str]) -> tuple[FunctionLayer, ...]: ...
+    def policy(self, name: str, version: int) -> LayerPolicy: ...
+    async def allow(
+        self, name: str, version: int, statement_id: str, statement: Mapping[str, Any], revision: str | None = None
+    ) -> LayerVersion: ...
+    async def disallow(self, name: str, version: int, statement_id: str, revision: str | None = None) -> None: ...
 
 
 class RolePage(Protocol):

@@ -15,7 +15,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
-from torpor.build.files import Freed, locked, locked_nowait, make_folder, remove_tree, size_of, sync_file, sync_tree
+from torpor.build.files import (
+    Freed,
+    content_size,
+    locked,
+    locked_nowait,
+    make_folder,
+    remove_tree,
+    size_of,
+    sync_file,
+    sync_tree,
+)
 from torpor.build.single import SingleFlight
 from torpor.build.unpacking import unpack
 from torpor.core.errors import InvalidBundle, PlatformFault, ResourceNotFound
@@ -60,6 +70,10 @@ class Bundles:
         if self.code_dir(bundle).is_dir():
             return self.code_dir(bundle)
         return await self._unpacking.run(bundle.digest, unpacked)
+
+    async def unpacked_size(self, bundle: Bundle) -> int:
+        """Bytes of all its files. Raises ResourceNotFound."""
+        return await asyncio.to_thread(content_size, await self.extract(bundle))
 
     def code_dir(self, bundle: Bundle) -> Path:
         """Where the bundle's code is, read-only, once it is unpacked."""

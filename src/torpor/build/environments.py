@@ -89,6 +89,11 @@ class Environments:
             await self._compiler.compile(code_dir, interpreter)
         return environment
 
+    async def compile_code(self, code_dir: Path, runtime: str) -> None:
+        """Byte-compile stored code that functions import beside their own. Raises InterpreterMissing, PlatformFault."""
+        if not is_custom(runtime):
+            await self._compiler.compile(code_dir, await self.interpreters.find(runtime))
+
     async def _requirements(self, code_dir: Path, *, source_builds: bool) -> Requirements:
         base, indexes = self._options.base_requirements, self._options.bundle_indexes
         return await asyncio.to_thread(

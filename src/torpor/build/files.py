@@ -78,6 +78,11 @@ def size_of(root: Path) -> int:
     return sum(_own_bytes(Path(folder, name)) for folder, _, names in os.walk(root) for name in names)
 
 
+def content_size(root: Path) -> int:
+    """Bytes in the files below `root`, whoever else has links to them."""
+    return sum(Path(folder, name).lstat().st_size for folder, _, names in os.walk(root) for name in names)
+
+
 def _own_bytes(path: Path) -> int:
     try:
         found = path.lstat()

@@ -14,7 +14,20 @@ from typer.main import get_command
 
 from torpor import __version__
 from torpor.cli import flags, output
-from torpor.cli.commands import deploy, environment, functions, init, invoke, keys, logs, secret, up, upkeep, usage
+from torpor.cli.commands import (
+    deploy,
+    environment,
+    functions,
+    init,
+    invoke,
+    keys,
+    layer,
+    logs,
+    secret,
+    up,
+    upkeep,
+    usage,
+)
 from torpor.cli.context import ClientOptions, Finding, Measurement, Session, UpFlags
 from torpor.cli.failures import INTERRUPTED, PIPE_CLOSED, Failure, WrongUse
 from torpor.core.errors import UserError
@@ -44,6 +57,11 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[..., None]], ...]], ...
         "secret",
         "Secrets: values that functions and programs read, sealed where they are kept.",
         (("set", secret.set_secret), ("ls", secret.list_secrets), ("rm", secret.remove)),
+    ),
+    (
+        "layer",
+        "Layers: what several functions share, under /opt of each.",
+        (("publish", layer.publish), ("ls", layer.list_layers), ("rm", layer.remove)),
     ),
 )
 # Words after a command's own first argument belong to that other command.

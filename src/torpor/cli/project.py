@@ -20,6 +20,7 @@ _BLOCK = re.compile(r"(?m)^# /// script\s*$\s(?P<content>(?:^#(?: .*)?$\s)+)^# /
 _REACH = r"^(\*|(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):[0-9]{1,5})$"
 
 Reach = Annotated[str, Field(pattern=_REACH)]
+Layer = Annotated[str, Field(pattern=r"^(arn:[a-zA-Z0-9:-]+:layer:)?[a-zA-Z0-9_-]+(:[0-9]+)?$")]
 Action = Annotated[str, Field(pattern=PERMISSION)]
 FromSecret = Annotated[str, Field(pattern=VARIABLE)]
 
@@ -68,6 +69,14 @@ class Table(BaseModel):
         default=(),
         strict=False,
         description='Environment variables that hold secrets: "VARIABLE=SECRET" each, such as "DB_PASSWORD=prod/db".',
+    )
+    layers: tuple[Layer, ...] = Field(
+        default=(),
+        strict=False,
+        max_length=5,
+        description=(
+            "What it shares with others under /opt, later over earlier: NAME:VERSION, NAME for the newest, or ARNs."
+        ),
     )
     source_builds: bool = Field(
         default=False, description="Allow packages without a wheel: they are built in a sandbox."

@@ -39,6 +39,10 @@ class Home:
         arn = f"arn:aws:lambda:{self.region}:{self.account}:function:{name}"
         return arn if qualifier is None else f"{arn}:{qualifier}"
 
+    def layer_arn(self, name: str, version: int | None = None) -> str:
+        arn = f"arn:aws:lambda:{self.region}:{self.account}:layer:{name}"
+        return arn if version is None else f"{arn}:{version}"
+
     def role_arn(self, name: str, path: str = "/") -> str:
         return f"arn:aws:iam::{self.account}:role{path}{name}"
 

@@ -47,6 +47,19 @@ class UpdateStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionLayer:
+    """A layer version as a function uses it, with its code: it may be deleted, and goes on to serve the function.
+
+    `digest` is the SHA-256 (hex) of its archive; sizes in bytes, of the archive and unpacked.
+    """
+
+    arn: str
+    digest: str
+    size: int
+    unpacked: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionConfig:
     """What a user sets. `reach` and `permissions` are torpor's own: see DESIGN 'One door'."""
 
@@ -73,6 +86,7 @@ class FunctionConfig:
     system_log_level: str = ""
     log_group: str = ""  # empty: /aws/lambda/NAME
     dead_letter: str = ""  # ARN of a queue or topic
+    layers: tuple[FunctionLayer, ...] = ()  # merged in this order under /opt
 
     def evolve(self, **changes: Any) -> FunctionConfig:
         return replace(self, **changes)
@@ -86,13 +100,15 @@ class FunctionConfig:
     def as_json(self) -> dict[str, Any]:
         """A plain dictionary that `from_json` reads back."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return plain | {"variables": dict(self.variables), "tags": dict(self.tags)}
+        layers = [asdict(layer) for layer in self.layers]
+        return plain | {"variables": dict(self.variables), "tags": dict(self.tags), "layers": layers}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> FunctionConfig:
         known = {name: value for name, value in plain.items() if name in cls.__dataclass_fields__}
         for name in ("reach", "permissions", "secrets"):
             known[name] = tuple(known.get(name, ()))
+        known["layers"] = tuple(FunctionLayer(**layer) for layer in known.get("layers", ()))
         known["isolation"] = Isolation(known.get("isolation", Isolation.SANDBOX))
         return cls(**known)
 
@@ -136,6 +152,7 @@ class Revision:
     code_dir: str  # host folder with the extracted bundle, mounted read-only at /var/task
     environment: Environment
     key: str
+    layers_dir: str | None = None  # host folder with the layers, merged, mounted read-only at /opt
 
     @property
     def name(self) -> str:

@@ -22,6 +22,8 @@ class Limits:
     tmp_max_mb: int = 10_240
     environment: int = 4096
     zip_direct: int = 50 * MIB
+    layers: int = 5
+    layers_unpacked: int = 250 * MIB  # of all layers of a function together
     bundle_files: int = 50_000
     bundle_unpacked: int = 10 * 1024 * MIB  # not Lambda's 250 MB: machine-learning dependencies break on that
     concurrency: int = 1000

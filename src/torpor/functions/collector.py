@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 import structlog
 
 from torpor.core.errors import Conflict
+from torpor.core.function import FunctionConfig
 from torpor.functions.catalog import Catalog
 from torpor.functions.deploy import Deployer
 from torpor.functions.gate import Gate
-from torpor.functions.ports import CodeStore, EnvironmentStore, Freed, Logs
+from torpor.functions.ports import CodeStore, EnvironmentStore, Freed, LayerStore, Logs
 
 _log = structlog.get_logger(__name__)
 
@@ -24,14 +25,24 @@ class Collected:
     """What was removed. `logs` counts those of deleted functions whose last lines came late."""
 
     bundles: Freed
+    layers: Freed
     environments: Freed
     cache: Freed
     logs: int
 
     def as_json(self) -> dict[str, Any]:
-        parts = {"bundles": self.bundles, "environments": self.environments, "cache": self.cache}
+        parts = {"bundles": self.bundles, "layers": self.layers, "environments": self.environments, "cache": self.cache}
         plain: dict[str, Any] = {name: {"count": part.count, "bytes": part.bytes} for name, part in parts.items()}
         return plain | {"logs": self.logs, "bytes_freed": sum(part.bytes for part in parts.values())}
+
+
+@dataclass(frozen=True, slots=True)
+class CodeStores:
+    """Where code is kept. `published` gives the digests of the layers that can be asked for, once all are written."""
+
+    bundles: CodeStore
+    layers: LayerStore
+    published: Callable[[], Awaitable[set[str]]]
 
 
 class Collector:
@@ -42,14 +53,14 @@ class Collector:
         catalog: Catalog,
         deployer: Deployer,
         *,
-        bundles: CodeStore,
+        code: CodeStores,
         environments: EnvironmentStore,
         logs: Logs,
         wait_s: float = 60.0,
     ) -> None:
         self._catalog = catalog
         self._deployer = deployer
-        self._bundles = bundles
+        self._code = code
         self._environments = environments
         self._logs = logs
         self._wait_s = wait_s
@@ -70,14 +81,18 @@ class Collector:
 
     async def _collect(self) -> Collected:
         async with self._alone(self._deployer.code_gate, "code is being uploaded"):
-            bundles = await asyncio.to_thread(self._bundles.sweep, self._code_in_use())
+            published = await self._code.published()
+            bundles = await asyncio.to_thread(self._code.bundles.sweep, self._code_in_use() | published)
+            layers = await asyncio.to_thread(
+                self._code.layers.sweep, [(one.layers, one.runtime) for one in self._configs()]
+            )
             names = {record.name for record in self._catalog.records()}
             logs = await asyncio.to_thread(self._logs.sweep, names)
         async with self._alone(self._deployer.environment_gate, "an environment is being built"):
             environments = await asyncio.to_thread(self._environments.sweep, self._environments_in_use())
             # Environments are hard links into the cache of wheels: only when both are gone is their room free.
             cache = await self._environments.prune_cache()
-        collected = Collected(bundles, environments, cache, logs)
+        collected = Collected(bundles, layers, environments, cache, logs)
         _log.info("garbage collected", action="gc.done", **collected.as_json())
         return collected
 
@@ -96,7 +111,17 @@ class Collector:
             digests.add(record.function.bundle.digest)
             if record.serving is not None:
                 digests.add(record.serving.bundle.digest)
+        digests.update(layer.digest for config in self._configs() for layer in config.layers)
         return digests
+
+    def _configs(self) -> Iterator[FunctionConfig]:
+        """Every configuration that may be run."""
+        for serving in self._deployer.retired():
+            yield serving.config
+        for record in self._catalog.records():
+            yield record.function.config
+            if record.serving is not None:
+                yield record.serving.config
 
     def _environments_in_use(self) -> set[str]:
         digests = {serving.environment.digest for serving in self._deployer.retired()}

@@ -10,7 +10,7 @@ from typing import Any
 
 from torpor.core.arn import is_function_name
 from torpor.core.errors import InvalidValue
-from torpor.core.function import CUSTOM_RUNTIMES, FunctionConfig, Isolation
+from torpor.core.function import CUSTOM_RUNTIMES, FunctionConfig, FunctionLayer, Isolation
 from torpor.core.identity import is_permission
 from torpor.core.limits import Limits
 from torpor.core.secret import split_variable
@@ -75,6 +75,8 @@ class ConfigRules:
         for name in ("reach", "permissions", "secrets"):
             if name in values:
                 values[name] = _texts(name, values[name])
+        if "layers" in values:
+            values["layers"] = _layers(values["layers"])
         if "isolation" in values:
             values["isolation"] = _isolation(values["isolation"])
         changed = config.evolve(**values)
@@ -136,6 +138,13 @@ def _refuse_unknown(values: Mapping[str, Any], known: set[str]) -> None:
 def _texts(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
         raise InvalidValue(f"{name} is a list of texts, not {value!r}.")
+    return tuple(value)
+
+
+def _layers(value: Any) -> tuple[FunctionLayer, ...]:
+    """Layers as `Layers.resolve` gives them; a name alone says nothing of their code."""
+    if not isinstance(value, list | tuple) or not all(isinstance(layer, FunctionLayer) for layer in value):
+        raise InvalidValue("layers cannot be set so: name them when the function is deployed.")
     return tuple(value)
 
 

@@ -17,7 +17,7 @@ from torpor.functions.catalog import Catalog
 from torpor.functions.check import NoChecks
 from torpor.functions.config_rules import ConfigRules
 from torpor.functions.gate import Gate
-from torpor.functions.ports import Checks, CodeStore, EnvironmentStore, Logs, Runner
+from torpor.functions.ports import Checks, CodeStore, EnvironmentStore, LayerStore, Logs, Runner
 from torpor.functions.revisions import Revisions, key_of
 from torpor.store.function_table import FunctionRecord, Serving
 
@@ -34,6 +34,7 @@ class Deployer:
         catalog: Catalog,
         *,
         bundles: CodeStore,
+        layers: LayerStore,
         environments: EnvironmentStore,
         node: Runner,
         logs: Logs,
@@ -45,6 +46,7 @@ class Deployer:
     ) -> None:
         self._catalog = catalog
         self._bundles = bundles
+        self._layers = layers
         self._environments = environments
         self._node = node
         self._logs = logs
@@ -315,15 +317,17 @@ class Deployer:
 
     async def _build_and_take_over(self, record: FunctionRecord) -> None:
         environment = record.function.environment
+        config = record.function.config
         if environment is not None:  # only settings changed, and the catalog keeps it from being collected
+            await self._layers.prepare(config.layers, config.runtime)
             await self._finish(self._take_over(record, environment))
             return
-        config = record.function.config
         async with self._slots, self.environment_gate.shared():
             code_dir = await self._bundles.extract(record.function.bundle)
             environment = await self._environments.ensure(
                 code_dir, runtime=config.runtime, source_builds=config.source_builds
             )
+            await self._layers.prepare(config.layers, config.runtime)
             await self._finish(self._take_over(record, environment))
 
     async def _take_over(self, old: FunctionRecord, environment: Environment) -> None:

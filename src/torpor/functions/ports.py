@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from torpor.core.function import Bundle, Environment, Revision
+from torpor.core.function import Bundle, Environment, FunctionLayer, Revision
 from torpor.core.invocation import Invocation, Outcome, Streamed, Usage
 from torpor.policy.check import Verdict
 from torpor.store.function_table import FunctionRecord
@@ -31,7 +31,19 @@ class CodeStore(Protocol):
 
     async def extract(self, bundle: Bundle) -> Path: ...
 
+    async def unpacked_size(self, bundle: Bundle) -> int: ...
+
     def sweep(self, keep: set[str]) -> Freed: ...
+
+
+class LayerStore(Protocol):
+    """The folders that functions see at /opt. `sweep` blocks; it is called while no code is being deployed."""
+
+    async def prepare(self, layers: Sequence[FunctionLayer], runtime: str) -> Path | None: ...
+
+    async def folder(self, layers: Sequence[FunctionLayer], runtime: str) -> Path | None: ...
+
+    def sweep(self, keep: Sequence[tuple[Sequence[FunctionLayer], str]]) -> Freed: ...
 
 
 class EnvironmentStore(Protocol):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from torpor.core.arn import LATEST, Home
 from torpor.core.function import Revision, revision_key
-from torpor.functions.ports import CodeStore
+from torpor.functions.ports import CodeStore, LayerStore
 from torpor.store.function_table import FunctionRecord, Serving
 
 
 class Revisions:
     """Makes a function's or version's revision once, at its first use: ten thousand idle functions have none."""
 
-    def __init__(self, bundles: CodeStore, home: Home) -> None:
+    def __init__(self, bundles: CodeStore, layers: LayerStore, home: Home) -> None:
         self._bundles = bundles
+        self._layers = layers
         self._home = home
         self._made: dict[tuple[str, str], tuple[Serving, Revision]] = {}
 
@@ -30,6 +31,7 @@ class Revisions:
     async def build(self, record: FunctionRecord, serving: Serving) -> Revision:
         """The revision, for who needs it once."""
         code_dir = await self._bundles.extract(serving.bundle)
+        layers_dir = await self._layers.folder(serving.config.layers, serving.config.runtime)
         return Revision(
             arn=self._home.function_arn(record.name),
             version=record.version,
@@ -38,6 +40,7 @@ class Revisions:
             code_dir=str(code_dir),
             environment=serving.environment,
             key=key_of(serving, record.version),
+            layers_dir=None if layers_dir is None else str(layers_dir),
         )
 
     def forget(self, name: str, version: str) -> None:

@@ -52,6 +52,7 @@ def describe(
         "description": config.description,
         "tags": dict(config.tags),
         "variables": sorted(config.variables),
+        "layers": [layer.arn for layer in config.layers],
         "reach": list(config.reach),
         "permissions": list(config.permissions),
         "secrets": list(config.secrets),

@@ -21,6 +21,7 @@ from torpor.gateway import refusals
 from torpor.gateway.code_links import CodeLinks
 from torpor.gateway.descriptions import describe, function_address
 from torpor.gateway.keys import KeyEndpoints
+from torpor.gateway.layers import LayerEndpoints
 from torpor.gateway.small_bodies import read_small
 from torpor.gateway.uploads import Uploads
 from torpor.gateway.use_cases import ServerFacts, UseCases
@@ -61,6 +62,7 @@ class Management:
             _route("GET", "/_torpor/code/{name}", self.fetch_code),
             *KeyEndpoints(self._use.keys).routes(),
             *SecretEndpoints(self._use.secrets).routes(),
+            *LayerEndpoints(self._use.layers, self._uploads, self._home).routes(),
         ]
         handlers: Any = {TorporError: _torpor_error, HTTPException: _http_error}
         app = Starlette(routes=routes, exception_handlers=handlers)
@@ -87,7 +89,8 @@ class Management:
     async def put_function(self, request: Request) -> Response:
         name = request.path_params["name"]
         existing = self._find(name)
-        wanted = self._uploads.wanted(name, request.headers.get("x-torpor-config", ""), existing)
+        header = request.headers.get("x-torpor-config", "")
+        wanted = self._uploads.wanted(name, header, existing, layers_of=self._use.layers.resolve)
         request.scope["torpor.request"].principal.check_may_grant(wanted.config.grants)
         if wanted.reserved_concurrency is not None:
             self._use.concurrency.check(name, wanted.reserved_concurrency)

@@ -35,6 +35,9 @@ RIGHTS: Sequence[Right] = (
     Right("PUT", f"{_FUNCTION}/url", "lambda:CreateFunctionUrlConfig"),
     Right("PUT", f"{_FUNCTION}/url", "lambda:UpdateFunctionUrlConfig"),
     Right("DELETE", f"{_FUNCTION}/url", "lambda:DeleteFunctionUrlConfig"),
+    Right("GET", "/_torpor/layers", "lambda:ListLayers", ""),
+    Right("PUT", "/_torpor/layers/{NAME}", "lambda:PublishLayerVersion"),
+    Right("DELETE", "/_torpor/layers/{NAME}/{VERSION}", "lambda:DeleteLayerVersion"),
     Right("GET", "/_torpor/logs/{NAME}", "logs:FilterLogEvents", "/aws/lambda/{NAME}"),
     Right("GET", "/_torpor/secrets", "secretsmanager:ListSecrets", ""),
     Right("PUT", "/_torpor/secrets/{PATH}", "secretsmanager:CreateSecret", "{PATH}"),
@@ -43,7 +46,8 @@ RIGHTS: Sequence[Right] = (
     Right("GET", "/_torpor/usage", "torpor:GetUsage", ""),
     Right("POST", "/_torpor/gc", "torpor:CollectGarbage", ""),
 )
-_VARIABLES = {re.escape("{NAME}"): r"(?P<NAME>[^/]+)", re.escape("{PATH}"): r"(?P<PATH>.+)"}
+_PATTERNS = {"NAME": r"(?P<NAME>[^/]+)", "PATH": r"(?P<PATH>.+)", "VERSION": r"[0-9]+"}
+_VARIABLES = {re.escape(f"{{{name}}}"): pattern for name, pattern in _PATTERNS.items()}
 
 
 def _compiled(path: str) -> re.Pattern[str]:

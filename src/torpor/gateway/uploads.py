@@ -6,9 +6,9 @@ import asyncio
 import base64
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,21 @@ from starlette.requests import ClientDisconnect, Request
 
 from torpor.core.arn import is_function_name
 from torpor.core.errors import InvalidBundle, InvalidValue, PlatformFault, RequestTooLarge
-from torpor.core.function import Function, FunctionConfig
+from torpor.core.function import Function, FunctionConfig, FunctionLayer
 from torpor.gateway.asgi import BodyTooSlow, Disconnected
 
 ARCHIVE_BYTES = 4 * 1024**3
 _WRITE_BYTES = 1024 * 1024
 _PREFIX = "upload-"
+
+
+LayersOf = Callable[[Sequence[str]], tuple[FunctionLayer, ...]]
+
+
+def _no_layers(wanted: Sequence[str]) -> tuple[FunctionLayer, ...]:
+    if wanted:
+        raise InvalidValue(f"There is no layer {wanted[0]}.")
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +53,10 @@ class Uploads:
         for left in spool.glob(f"{_PREFIX}*"):  # by a server that was killed
             left.unlink(missing_ok=True)
 
-    def wanted(self, name: str, header: str, existing: Function | None) -> Wanted:
+    def wanted(self, name: str, header: str, existing: Function | None, *, layers_of: LayersOf = _no_layers) -> Wanted:
         """The configuration that `x-torpor-config` asks for: of an existing function, what it leaves out stays.
 
-        Raises InvalidValue, naming the field.
+        `layers_of` finds the layers it names. Raises InvalidValue, naming the field.
         """
         if not is_function_name(name):
             raise InvalidValue(f"'{name[:100]}' cannot name a function: letters, digits, - and _, 64 at most.")
@@ -61,6 +70,10 @@ class Uploads:
         unknown = sorted(set(plain) - set(FunctionConfig.__dataclass_fields__))
         if unknown:
             raise InvalidValue(f"x-torpor-config: there is no setting `{unknown[0]}`.")
+        if "layers" in plain:
+            if not isinstance(plain["layers"], list):
+                raise InvalidValue("x-torpor-config: `layers` must be a list of NAME:VERSION or ARNs.")
+            plain["layers"] = [asdict(layer) for layer in layers_of(plain["layers"])]
         before = existing.config.as_json() if existing else {}
         return Wanted(_config({**before, **plain, "name": name}), public, reserved)
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from torpor.core.function import Bundle, Function, FunctionConfig, FunctionUrl
 from torpor.gateway.keys import AccessKeys
+from torpor.gateway.layers import Layers
 from torpor.gateway.vault import Secrets
 from torpor.store.log_files import LogLine
 
@@ -104,6 +105,7 @@ class UseCases:
     logs: LogReader
     keys: AccessKeys
     secrets: Secrets
+    layers: Layers
     instances: Callable[[str | None], Instances]
     archive: Callable[[Bundle], Path]
 

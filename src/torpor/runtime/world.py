@@ -18,6 +18,7 @@ from torpor.runtime.spec import DOOR as DOOR_LISTENER
 from torpor.runtime.spec import LaunchSpec, Mount, ZygoteSpec
 
 TASK_ROOT = "/var/task"
+LAYERS_ROOT = "/opt"
 DOOR = "127.0.0.1:9001"
 
 # Lambda's documented list: a function's own variables may not set these.
@@ -144,7 +145,8 @@ def _credentials() -> Mapping[str, str]:
 
 
 def _mounts(revision: Revision) -> tuple[Mount, ...]:
-    return (Mount(source=revision.code_dir, target=TASK_ROOT), *_shared_mounts(revision.environment))
+    layers = [] if revision.layers_dir is None else [Mount(source=revision.layers_dir, target=LAYERS_ROOT)]
+    return (Mount(source=revision.code_dir, target=TASK_ROOT), *layers, *_shared_mounts(revision.environment))
 
 
 def _shared_mounts(environment: Environment) -> tuple[Mount, ...]:

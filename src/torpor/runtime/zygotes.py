@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import random
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +19,10 @@ from torpor.runtime.blanks import Blank, Shape, make_blank
 from torpor.runtime.launched import Sandboxed
 from torpor.runtime.learned import ModuleStore
 from torpor.runtime.live_zygote import Ground, LiveZygote, ZygoteRefused
+from torpor.runtime.own_mounts import OWN_TARGETS, modules_of
 from torpor.runtime.places import Place
 from torpor.runtime.spec import LaunchSpec, Note, ZygoteSpec
 
-_TASK = "/var/task"
 _HANGS = 5  # so many of its zygotes got stuck, over a quarter of an hour, before that is taken for a habit
 _BLANK_MB, _LEAST_MB = 4, 24  # what a blank, and a zygote not seen before, are expected to take
 
@@ -104,9 +103,9 @@ class Zygotes:
             raise NoZygote("its environment was installed anew since its zygote was built")
         shared = {one.target for one in zygote.spec.mounts}
         for mount in spec.mounts:
-            if not mount.read_only or (mount.target not in shared and mount.target != _TASK):
+            if not mount.read_only or (mount.target not in shared and mount.target not in OWN_TARGETS):
                 raise NoZygote(f"it has a mount of its own at {mount.target}")
-            if mount.target == _TASK and (reason := preload.module_in_the_way(_entries(mount.source), zygote.modules)):
+            if reason := preload.module_in_the_way(modules_of(mount), zygote.modules):
                 raise NoZygote(reason)
 
     async def _fork(self, place: Place, spec: LaunchSpec, undo: AsyncExitStack, *, ahead: bool = False) -> Blank:
@@ -389,9 +388,3 @@ class Zygotes:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._note("zygote.task_failed", error=repr(error))
-
-
-def _entries(folder: str) -> list[str]:
-    with suppress(OSError):
-        return os.listdir(folder)  # noqa: PTH208 -- names are all that is asked
-    return []

@@ -83,7 +83,8 @@ def lay_out(root: str, *, resolver: bool) -> None:
     _devices(f"{root}/dev")
     for name in ("cpu", "node"):
         _bind_if_there(f"/sys/devices/system/{name}", f"{root}/sys/devices/system/{name}", SEALED | NOEXEC)
-    for name in ("proc", "tmp", "var/task", "opt"):
+    # The loader that finds no folder `lib` when it first looks there never looks again, nor do processes forked later.
+    for name in ("proc", "tmp", "var/task/lib", "opt/lib"):
         os.makedirs(f"{root}/{name}", mode=0o755, exist_ok=True)
 
 

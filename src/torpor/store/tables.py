@@ -84,6 +84,21 @@ http_apis = Table(
     Column("document", Text, nullable=False),
 )
 
+layers = Table(
+    "layers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("last_version", Integer, nullable=False),
+)
+
+layer_versions = Table(
+    "layer_versions",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("document", Text, nullable=False),
+)
+
 roles = Table(
     "roles",
     metadata,

@@ -41,7 +41,9 @@ from torpor.core.invocation import Depth, Outcome, Result, Usage
 from torpor.core.limits import Limits
 from torpor.functions.account import Account
 from torpor.functions.attachments import Attachments
+from torpor.functions.gate import Gate
 from torpor.functions.http_apis import HttpApis
+from torpor.functions.layers import Layers
 from torpor.functions.roles import Roles
 from torpor.functions.vault import Vault
 from torpor.store.database import Database
@@ -121,6 +123,18 @@ class FakeDeployer:
         if not zipfile.is_zipfile(io.BytesIO(archive)):
             raise InvalidValue("Could not unzip uploaded file. Please check your file, then try to upload again.")
         return Bundle(hashlib.sha256(archive).hexdigest(), len(archive))
+
+
+class FakeBundles:
+    """Takes any zip, and holds nothing."""
+
+    async def add(self, archive) -> Bundle:
+        if not zipfile.is_zipfile(io.BytesIO(archive)):
+            raise InvalidValue("Could not unzip uploaded file. Please check your file, then try to upload again.")
+        return Bundle(hashlib.sha256(archive).hexdigest(), len(archive))
+
+    async def unpacked_size(self, bundle) -> int:
+        return 3 * bundle.size
 
 
 class FakeConcurrency:
@@ -347,10 +361,12 @@ def world(home, clock, database) -> Iterator[World]:
             attachments=Attachments.of(catalog),
             account=Account(catalog, Limits(), Path("/")),
             concurrency=FakeConcurrency(catalog),
+            layers=Layers(database, FakeBundles(), Gate(), home=home, limits=Limits()),
             home=home,
             limits=Limits(),
             code_location=lambda function: f"{url}/code/{function.name}",
             url_address=lambda name: f"{url}/fn/{name}/",
+            layer_location=lambda layer: f"{url}/code/{layer.name}",
             architecture="x86_64",
         ),
         sts_service(home, FakeSessions(), roles),

@@ -167,7 +167,6 @@ def test_values_of_a_wrong_type_are_a_serialization_error(client, create):
     [
         ({"Code": {"S3Bucket": "bucket", "S3Key": "key"}}, "S3Bucket"),
         ({"Code": {"ImageUri": "image"}, "PackageType": "Image"}, "PackageType"),
-        ({"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:l:1"]}, "Layers"),
         ({"VpcConfig": {"SubnetIds": ["subnet-1"]}}, "VpcConfig"),
         ({"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1"}, "KMSKeyArn"),
         ({"TracingConfig": {"Mode": "Active"}}, "TracingConfig"),
@@ -316,9 +315,9 @@ def test_operations_that_are_not_built_yet_are_named_and_not_retried(world, clie
     """501 in one request, with the operation's name."""
     world.retries = 5
     patient = world.client("lambda")
-    status, code, message, response = refused(patient.list_layers)
+    status, code, message, response = refused(patient.list_capacity_providers)
     assert (status, code) == (501, "NotImplementedException")
-    assert "lambda:ListLayers" in message
+    assert "lambda:ListCapacityProviders" in message
     assert response["ResponseMetadata"]["RetryAttempts"] == 0
 
 

@@ -33,7 +33,8 @@ def test_a_folder_is_packed_and_sent(torpor, fake, echo_folder):
     assert files_of(fake.archives["hello"]).keys() == {"app.py"}
     assert config_of(fake) == {
         "handler": "app.lambda_handler", "runtime": RUNTIME, "memory_mb": 1024, "timeout_s": 60, "tmp_mb": 512,
-        "variables": {}, "reach": [], "permissions": [], "secrets": [], "source_builds": False, "max_concurrency": 1,
+        "variables": {}, "reach": [], "permissions": [], "secrets": [], "layers": [], "source_builds": False,
+        "max_concurrency": 1,
         "keep_alive_s": None, "description": "", "tags": {},
     }  # fmt: skip
 

@@ -12,13 +12,15 @@ from torpor.core.errors import InvalidBundle
 from torpor.core.function import Bundle, Environment, FunctionConfig
 from torpor.core.identity import Kind, Principal
 from torpor.core.invocation import Depth, Outcome, Result, Usage
+from torpor.core.limits import Limits
 from torpor.functions.accounting import Accounting
 from torpor.functions.catalog import Catalog
-from torpor.functions.collector import Collector
+from torpor.functions.collector import CodeStores, Collector
 from torpor.functions.concurrency import Concurrency
 from torpor.functions.config_rules import ConfigRules
 from torpor.functions.deploy import Deployer
 from torpor.functions.invoke import Invoker
+from torpor.functions.layers import Layers
 from torpor.functions.log_reader import LogReader
 from torpor.functions.revisions import Revisions
 from torpor.functions.roles import Roles
@@ -58,11 +60,34 @@ class FakeBundles:
         self.extracted.append(bundle.digest)
         return self.root / bundle.digest
 
+    async def unpacked_size(self, bundle: Bundle) -> int:
+        return 10 * bundle.size
+
     def sweep(self, keep: set[str]) -> Freed:
         self.swept_with.append(keep)
         gone = self.kept - keep
         self.kept &= keep
         return Freed(len(gone), 100 * len(gone))
+
+
+class FakeFolders:
+    """The folders of layers, by their digests; keeps what it was asked to prepare and to keep."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.prepared: list[tuple[str, ...]] = []
+        self.swept_with: list[list] = []
+
+    async def prepare(self, layers, runtime):
+        self.prepared.append(tuple(layer.arn for layer in layers))
+        return await self.folder(layers, runtime)
+
+    async def folder(self, layers, runtime):
+        return self.root / "-".join(layer.digest[:8] for layer in layers) if layers else None
+
+    def sweep(self, keep) -> Freed:
+        self.swept_with.append(list(keep))
+        return Freed(0, 0)
 
 
 class FakeEnvironments:
@@ -163,10 +188,12 @@ class World:
     logs: LogStore
 
     def __post_init__(self) -> None:
-        self.revisions = Revisions(self.bundles, HOME)
+        self.folders = FakeFolders(self.bundles.root)
+        self.revisions = Revisions(self.bundles, self.folders, HOME)
         self.deployer = Deployer(
             self.catalog,
             bundles=self.bundles,
+            layers=self.folders,
             environments=self.environments,
             node=self.node,
             logs=self.logs,
@@ -180,11 +207,13 @@ class World:
         self.concurrency.restore()
         self.roles = Roles(self.catalog)
         self.accounting = Accounting(self.ledger)
+        limits = Limits(layers_unpacked=1000)
+        self.layers = Layers(self.database, self.bundles, self.deployer.code_gate, home=HOME, limits=limits)
         self.log_reader = LogReader(self.catalog, self.logs)
         self.collector = Collector(
             self.catalog,
             self.deployer,
-            bundles=self.bundles,
+            code=CodeStores(self.bundles, self.folders, self.layers.in_use),
             environments=self.environments,
             logs=self.logs,
             wait_s=0.05,

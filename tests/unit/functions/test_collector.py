@@ -20,6 +20,7 @@ async def test_only_what_nothing_refers_to_is_removed(world):
     assert world.environments.kept == {world.catalog.get("a").environment.digest}
     assert collected.as_json() == {
         "bundles": {"count": 1, "bytes": 100},
+        "layers": {"count": 0, "bytes": 0},
         "environments": {"count": 1, "bytes": 10},
         "cache": {"count": 0, "bytes": 1},
         "logs": 0,

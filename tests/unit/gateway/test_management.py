@@ -15,8 +15,18 @@ import pytest
 
 from torpor.core.arn import Home
 from torpor.core.errors import Conflict, FunctionNotFound, InvalidValue, ResourceNotFound
-from torpor.core.function import Bundle, Environment, Function, FunctionConfig, FunctionUrl, State, UpdateStatus
+from torpor.core.function import (
+    Bundle,
+    Environment,
+    Function,
+    FunctionConfig,
+    FunctionLayer,
+    FunctionUrl,
+    State,
+    UpdateStatus,
+)
 from torpor.core.identity import Kind, Principal
+from torpor.core.layer import LayerVersion
 from torpor.core.secret import Secret, SecretVersion
 from torpor.gateway.code_links import CodeLinks
 from torpor.gateway.management import Management
@@ -194,6 +204,33 @@ class FakeSecrets:
         return Secret(name=name, suffix="abcdef"), None
 
 
+class FakeLayers:
+    """Layers by name and number, of no content."""
+
+    def __init__(self):
+        self.versions = {}
+
+    async def publish(self, name, archive, **about):
+        number = len(self.versions) + 1
+        bundle = Bundle("cd" * 32, archive.stat().st_size)
+        self.versions[name, number] = LayerVersion(name=name, version=number, bundle=bundle, unpacked=7, **about)
+        return self.versions[name, number]
+
+    def all(self):
+        return list(self.versions.values())
+
+    def get(self, name, version):
+        if (name, version) not in self.versions:
+            raise ResourceNotFound(name)
+        return self.versions[name, version]
+
+    async def delete(self, name, version):
+        del self.versions[name, version]
+
+    def resolve(self, wanted):
+        return tuple(FunctionLayer(arn=f"arn:{one}", digest="cd" * 32, size=1, unpacked=2) for one in wanted)
+
+
 @dataclass
 class Plain:
     value: dict
@@ -217,7 +254,7 @@ def interface(world, tmp_path, links):
     archive = tmp_path / "code.zip"
     archive.write_bytes(b"PK the code")
     use_cases = UseCases(
-        catalog=world, deployer=world, urls=world, concurrency=FakeConcurrency(), accounting=world, collector=world, logs=world, keys=FakeKeys(), secrets=FakeSecrets(),
+        catalog=world, deployer=world, urls=world, concurrency=FakeConcurrency(), accounting=world, collector=world, logs=world, keys=FakeKeys(), secrets=FakeSecrets(), layers=FakeLayers(),
         instances=lambda name: Instances(1, 2) if name in (None, "hello") else Instances(),
         archive=lambda bundle: archive if bundle.digest == "ab" * 32 else tmp_path / "gone.zip",
     )  # fmt: skip
@@ -576,3 +613,28 @@ async def test_a_link_to_collected_code_is_told(ask, links):
     """404 when the code is no longer kept."""
     parts = urlsplit(links.location("hello", Bundle("cd" * 32, 11)))
     assert (await ask("GET", parts.path, query=parts.query)).status == 404
+
+
+async def test_layers_are_published_listed_and_removed(ask):
+    """A layer's archive is the body, what is said about it the query; a version is removed by its number."""
+    status = (
+        reply := await ask("PUT", "/_torpor/layers/tools", query="description=d&runtimes=a+b", body=b"zip")
+    ).status
+    assert (status, reply.json["version"], reply.json["runtimes"]) == (201, 1, ["a", "b"])
+    assert reply.json["arn"] == "arn:aws:lambda:us-east-1:000000000000:layer:tools:1"
+    assert [one["description"] for one in (await ask("GET", "/_torpor/layers")).json["layers"]] == ["d"]
+    assert (await ask("DELETE", "/_torpor/layers/tools/one")).status == 404
+    assert (await ask("DELETE", "/_torpor/layers/tools/1")).status == 200
+    assert (await ask("DELETE", "/_torpor/layers/tools/1")).status == 404
+    assert (await ask("PUT", "/_torpor/layers/tools", query="color=green", body=b"zip")).status == 400
+
+
+async def test_a_deployment_names_its_layers(ask, world):
+    """Layers come by name and are stored with their code; what is no list of names is refused."""
+    reply = await ask(
+        "PUT", "/_torpor/functions/new", headers=[config_header(handler="a.b", layers=["x:1"])], body=b"z"
+    )
+    assert reply.status == 201
+    assert reply.json["layers"] == ["arn:x:1"]
+    forged = config_header(handler="a.b", layers="x")
+    assert (await ask("PUT", "/_torpor/functions/new", headers=[forged], body=b"z")).status == 400

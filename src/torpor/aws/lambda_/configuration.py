@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torpor.aws.lambda_.unsupported import refuse_unsupported
+from torpor.aws.ports import Layers
 from torpor.core.arn import Home
 from torpor.core.errors import AccessDenied, InvalidValue
 from torpor.core.function import FunctionConfig
@@ -31,6 +32,7 @@ class Configurations:
 
     home: Home
     architecture: str
+    layers: Layers
 
     def new(self, params: Mapping[str, Any]) -> FunctionConfig:
         """The configuration that CreateFunction asks for."""
@@ -55,6 +57,8 @@ class Configurations:
             self._check_role(changes["role"])
         if params.get("Environment") is not None:
             changes["variables"] = params["Environment"].get("Variables") or {}
+        if params.get("Layers") is not None:
+            changes["layers"] = self.layers.resolve(params["Layers"])
         if params.get("EphemeralStorage") is not None:
             changes["tmp_mb"] = params["EphemeralStorage"]["Size"]
         if params.get("DeadLetterConfig") is not None:

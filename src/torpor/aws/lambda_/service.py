@@ -13,16 +13,18 @@ from torpor.aws.lambda_.configuration import Configurations
 from torpor.aws.lambda_.event_invokes import EventInvokeOperations
 from torpor.aws.lambda_.functions import FunctionOperations
 from torpor.aws.lambda_.invoke import InvokeOperations
+from torpor.aws.lambda_.layers import LayerOperations
 from torpor.aws.lambda_.names import function_ref
 from torpor.aws.lambda_.policies import PolicyOperations
 from torpor.aws.lambda_.tags import TagOperations, function_of
 from torpor.aws.lambda_.urls import UrlOperations
 from torpor.aws.lambda_.versions import VersionOperations
-from torpor.aws.ports import Account, Attachments, Catalog, Concurrency, Deployer, Invoker, Urls
+from torpor.aws.ports import Account, Attachments, Catalog, Concurrency, Deployer, Invoker, Layers, Urls
 from torpor.aws.service import Service
 from torpor.core.arn import Home
 from torpor.core.function import Function
 from torpor.core.identity import Principal
+from torpor.core.layer import LayerVersion
 from torpor.core.limits import Limits
 
 _ARCHITECTURES = {"aarch64": "arm64", "arm64": "arm64"}
@@ -37,23 +39,28 @@ def lambda_service(
     attachments: Attachments,
     concurrency: Concurrency,
     account: Account,
+    layers: Layers,
     home: Home,
     limits: Limits,
     code_location: Callable[[Function], str],
     url_address: Callable[[str], str],
+    layer_location: Callable[[LayerVersion], str],
     architecture: str | None = None,
 ) -> Service:
     """Lambda over these use cases.
 
     `code_location` gives the address that serves an archive without further credentials, `url_address` the public one
-    of NAME or NAME:ALIAS. `architecture` is this machine's, `x86_64` or `arm64`, unless given.
+    of NAME or NAME:ALIAS, `layer_location` the former for a layer. `architecture` is this machine's, `x86_64` or
+    `arm64`, unless given.
     """
     architecture = architecture or _ARCHITECTURES.get(platform.machine(), "x86_64")
-    configurations = Configurations(home, architecture)
+    configurations = Configurations(home, architecture, layers)
 
     def resource(params: dict[str, Any]) -> str:
         if params.get("Resource"):
             return function_of(params["Resource"], home)
+        if params.get("LayerName"):
+            return str(params["LayerName"]).rpartition(":layer:")[2]
         return function_ref(params, home).name if params.get("FunctionName") else ""
 
     def permits(principal: Principal, action: str, params: dict[str, Any]) -> bool:
@@ -77,6 +84,7 @@ def lambda_service(
             **EventInvokeOperations(attachments.event_invokes, home).handlers(),
             **TagOperations(attachments.tags, deployer, home).handlers(),
             **AccountOperations(account).handlers(),
+            **LayerOperations(layers, home, limits, layer_location).handlers(),
             **UrlOperations(catalog, urls, home, url_address).handlers(),
         },
         actions={"Invoke": "InvokeFunction", "InvokeWithResponseStream": "InvokeFunction"},

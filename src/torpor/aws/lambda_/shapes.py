@@ -33,6 +33,8 @@ def function_configuration(function: Function, home: Home, qualifier: str | None
         "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
         "LoggingConfig": _logging(config),
     }
+    if config.layers:
+        shape["Layers"] = [{"Arn": layer.arn, "CodeSize": layer.size} for layer in config.layers]
     if config.variables:
         shape["Environment"] = {"Variables": dict(config.variables)}
     if config.dead_letter:

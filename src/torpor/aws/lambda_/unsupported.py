@@ -21,7 +21,6 @@ _NEUTRAL: Mapping[str, Any] = {
     "ImageConfig": None,
     "ImageUri": None,
     "KMSKeyArn": None,
-    "Layers": None,
     "PackageType": "Zip",
     "PublishTo": None,
     "RuntimeConfig": None,
@@ -38,7 +37,6 @@ _NEUTRAL: Mapping[str, Any] = {
 }
 _INSTEAD = {
     "ImageUri": "torpor runs zip archives, not container images: pass Code.ZipFile",
-    "Layers": "put what the layer holds into the archive, or name it in its requirements.txt",
     "PackageType": "torpor runs zip archives, not container images: pass PackageType 'Zip'",
     "S3Bucket": "there is no object storage yet: pass the archive itself as ZipFile",
     "S3Key": "there is no object storage yet: pass the archive itself as ZipFile",

@@ -194,6 +194,7 @@ def _config(table: Table, handler: str) -> dict[str, Any]:
         "reach": list(table.reach),
         "permissions": list(table.permissions),
         "secrets": list(table.secrets),
+        "layers": list(table.layers),
         "source_builds": table.source_builds,
         "max_concurrency": table.max_concurrency,
         "keep_alive_s": table.keep_alive,
