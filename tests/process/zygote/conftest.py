@@ -90,6 +90,10 @@ class Nursery:
         assert len(found) == 1, found
         return found[0]
 
+    def processes(self):
+        """The sentinel and all below it, as the host sees them."""
+        return below(host_pid(self.sandboxes._link._handle))
+
     def traces(self):
         """What could be left: our descriptors, processes below the sentinel, control groups."""
         sentinel = host_pid(self.sandboxes._link._handle)
