@@ -23,6 +23,7 @@ from torpor.aws.apigateway.service import apigateway_service
 from torpor.aws.front import AwsFront
 from torpor.aws.iam import iam_service
 from torpor.aws.lambda_.service import lambda_service
+from torpor.aws.logs import logs_service
 from torpor.aws.secretsmanager import secretsmanager_service
 from torpor.aws.ssm import ssm_service
 from torpor.aws.sts import sts_service
@@ -47,6 +48,7 @@ from torpor.functions.http_apis import HttpApis
 from torpor.functions.identities import Identities
 from torpor.functions.invoke import Invoker
 from torpor.functions.layers import Layers
+from torpor.functions.log_groups import LogGroups
 from torpor.functions.log_reader import LogReader
 from torpor.functions.revisions import Revisions
 from torpor.functions.roles import Roles
@@ -77,6 +79,7 @@ from torpor.store.data_dir import DataDir, ServerRecord, open_data_dir
 from torpor.store.database import Database
 from torpor.store.key_table import KeyTable
 from torpor.store.ledger import Ledger, LedgerOptions
+from torpor.store.log_group_table import LogGroupTable
 from torpor.store.logs import LogStore
 from torpor.store.secret_table import SecretTable
 
@@ -179,6 +182,7 @@ class _Back:
     doors: list[Doors]
     identities: Identities
     vault: Vault
+    log_groups: LogGroups
 
 
 async def _open_back(
@@ -230,6 +234,9 @@ async def _open_back(
     stack.push_async_callback(node.close, settings.grace_s)
     catalog = await Catalog.open(database, home)
     stack.push_async_callback(catalog.wait_written)
+    log_groups = LogGroups(LogGroupTable(database), catalog, logs)
+    await log_groups.open()
+    stack.push_async_callback(log_groups.close)
     owner_key = (data.key.access_key_id, data.key.secret_access_key)
     identities = Identities(KeyTable(database), database.sealer, catalog, home, owner_key=owner_key)
     await identities.keys.open()
@@ -260,9 +267,8 @@ async def _open_back(
     concurrency.restore()
     layers = await Layers.open(database, bundles, deployer.code_gate, home=home, limits=settings.limits)
     stack.push_async_callback(layers.wait_written)
-    collector = Collector(
-        catalog, deployer, code=CodeStores(bundles, folders, layers.in_use), environments=environments, logs=logs
-    )
+    stores = CodeStores(bundles, folders, layers.in_use)
+    collector = Collector(catalog, deployer, code=stores, environments=environments, logs=logs, groups=log_groups)
     stack.push_async_callback(collector.close)
     return _Back(
         home=home,
@@ -281,6 +287,7 @@ async def _open_back(
         doors=doors,
         identities=identities,
         vault=vault,
+        log_groups=log_groups,
     )
 
 
@@ -322,6 +329,7 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
             apigateway_service(apis=back.apis, home=home, endpoint=partial(api_address, url)),
             secretsmanager_service(back.vault, home),
             ssm_service(back.vault, home),
+            logs_service(back.log_groups, home),
         ],
         back.invoker,
     )
@@ -336,7 +344,7 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
         concurrency=back.concurrency,
         accounting=Accounting(back.ledger),
         collector=back.collector,
-        logs=LogReader(catalog, back.logs),
+        logs=LogReader(catalog, back.logs, back.log_groups.horizon_ms),
         keys=back.identities.keys,
         secrets=back.vault,
         layers=back.layers,

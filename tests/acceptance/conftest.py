@@ -25,6 +25,7 @@ import botocore.config
 import pytest
 
 TORPOR = str(Path(sys.executable).with_name("torpor"))
+LOCK = Path(__file__).parents[2] / "requirements" / "awscli.txt"
 START_BOUND_S = 60.0
 Answer = tuple[int, dict[str, str], bytes]  # status, headers by lower-case name, body
 ROLE = "arn:aws:iam::000000000000:role/any"
@@ -194,3 +195,19 @@ def eventually() -> Callable[..., Any]:
         return value
 
     return eventually
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """`aws` in an environment of its own, since it pins its botocore."""
+    home = tmp_path_factory.mktemp("awscli")
+    subprocess.run([sys.executable, "-m", "venv", str(home / "venv")], check=True, timeout=120)
+    pip = [str(home / "venv/bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [*pip, "--require-hashes", "-r", str(LOCK)], capture_output=True, text=True, timeout=300, check=False
+    )
+    if done.returncode:
+        if os.environ.get("CI"):
+            pytest.fail(f"the aws command line could not be installed: {done.stderr}")
+        pytest.skip(f"the aws command line could not be installed: {done.stderr[-300:]}")
+    return str(home / "venv/bin/aws")

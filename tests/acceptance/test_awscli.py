@@ -3,31 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-LOCK = Path(__file__).parents[2] / "requirements" / "awscli.txt"
 CODE = "def handler(event, context):\n    return {'hello': event.get('name', 'world')}\n"
-
-
-@pytest.fixture(scope="session")
-def aws(tmp_path_factory):
-    """`aws` in an environment of its own, since it pins its botocore."""
-    home = tmp_path_factory.mktemp("awscli")
-    subprocess.run([sys.executable, "-m", "venv", str(home / "venv")], check=True, timeout=120)
-    pip = [str(home / "venv/bin/python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    done = subprocess.run(
-        [*pip, "--require-hashes", "-r", str(LOCK)], capture_output=True, text=True, timeout=300, check=False
-    )
-    if done.returncode:
-        if os.environ.get("CI"):
-            pytest.fail(f"the aws command line could not be installed: {done.stderr}")
-        pytest.skip(f"the aws command line could not be installed: {done.stderr[-300:]}")
-    return str(home / "venv/bin/aws")
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -45,6 +45,12 @@ class CodeStores:
     published: Callable[[], Awaitable[set[str]]]
 
 
+class KeepsLogs(Protocol):
+    """Knows of logs that are no function's own, and stay."""
+
+    def kept(self) -> set[str]: ...
+
+
 class Collector:
     """Works beside deployments: running builds are waited for, new ones wait for the moment it takes."""
 
@@ -56,6 +62,7 @@ class Collector:
         code: CodeStores,
         environments: EnvironmentStore,
         logs: Logs,
+        groups: KeepsLogs | None = None,
         wait_s: float = 60.0,
     ) -> None:
         self._catalog = catalog
@@ -63,6 +70,7 @@ class Collector:
         self._code = code
         self._environments = environments
         self._logs = logs
+        self._groups = groups
         self._wait_s = wait_s
         self._running: asyncio.Task[Collected] | None = None
 
@@ -87,6 +95,7 @@ class Collector:
                 self._code.layers.sweep, [(one.layers, one.runtime) for one in self._configs()]
             )
             names = {record.name for record in self._catalog.records()}
+            names |= self._groups.kept() if self._groups is not None else set()
             logs = await asyncio.to_thread(self._logs.sweep, names)
         async with self._alone(self._deployer.environment_gate, "an environment is being built"):
             environments = await asyncio.to_thread(self._environments.sweep, self._environments_in_use())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
+from torpor.core.log_group import PREFIX
 from torpor.functions.catalog import Catalog
 from torpor.functions.ports import Logs
 from torpor.store.log_files import LogLine
@@ -14,9 +15,11 @@ _MOST_LINES = 100_000
 class LogReader:
     """The logs of functions that exist."""
 
-    def __init__(self, catalog: Catalog, logs: Logs) -> None:
+    def __init__(self, catalog: Catalog, logs: Logs, horizon_ms: Callable[[str], int] = lambda _group: 0) -> None:
+        """`horizon_ms` says of a log group before when its lines are too old to be shown."""
         self._catalog = catalog
         self._logs = logs
+        self._horizon_ms = horizon_ms
 
     async def read(
         self, name: str, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000
@@ -24,6 +27,7 @@ class LogReader:
         """The newest `limit` lines that match, oldest first. Raises FunctionNotFound."""
         self._catalog.get(name)
         most = max(0, min(limit, _MOST_LINES))
+        since_ms = max(since_ms, self._horizon_ms(f"{PREFIX}{name}"))
         return await self._logs.read(name, since_ms=since_ms, request_id=request_id, limit=most)
 
     def follow(
@@ -32,4 +36,5 @@ class LogReader:
         """What `read` gives, then every line as it comes. Raises FunctionNotFound at once."""
         self._catalog.get(name)
         most = max(0, min(limit, _MOST_LINES))
+        since_ms = max(since_ms, self._horizon_ms(f"{PREFIX}{name}"))
         return self._logs.follow(name, since_ms=since_ms, request_id=request_id, limit=most)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,6 +41,9 @@ class Position:
 _decoder = msgspec.json.Decoder(LogLine)
 _encoder = msgspec.json.Encoder()
 _READ_BYTES = 1024 * 1024
+_MOST_SEGMENTS = 5000
+_LONGEST_NAME = 240
+_GROUP = re.compile(r"=[a-zA-Z0-9_\-/.#]{1,512}")
 
 
 def encode_line(line: LogLine) -> bytes:
@@ -69,7 +74,7 @@ class LogFiles:
     """The segments of one function, below `root`. Blocks; one writer at a time, any number of readers."""
 
     def __init__(self, root: Path, function: str) -> None:
-        if not is_function_name(function):
+        if not is_function_name(function) and not is_group_key(function):
             raise InvalidValue(f"{function!r} is not a function's name: letters, digits, - and _, 64 at most.")
         self.folder = root / folder_name(function)
 
@@ -86,13 +91,12 @@ class LogFiles:
                 number += 1
                 descriptor = self._open(number)
                 numbers.append(number)
+                self._drop(numbers, segment_bytes * (segments - 1))
             elif size and os.pread(descriptor, 1, size - 1) != b"\n":
                 data = b"\n" + data  # a crash tore the last line
             _write_all(descriptor, data)
         finally:
             os.close(descriptor)
-        for old in numbers[:-segments]:
-            self._path(old).unlink(missing_ok=True)
 
     def numbers(self) -> list[int]:
         """The segments there are, oldest first."""
@@ -101,6 +105,42 @@ class LogFiles:
         except FileNotFoundError:
             return []
         return sorted(int(name[:-6]) for name in names if name.endswith(".jsonl") and name[:-6].isdigit())
+
+    def data(self, number: int) -> bytes:
+        """A whole segment; nothing where it is gone."""
+        return self._read(number) or b""
+
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return sum(self._stat(number)[0] for number in self.numbers())
+
+    def size_of(self, number: int) -> int:
+        """Bytes of one segment."""
+        return self._stat(number)[0]
+
+    def expire(self, before: float, roll_before: float) -> None:
+        """Remove the segments that were last written before a Unix time; begin a new one when the current one was
+        begun before `roll_before`, so that a quiet function's lines go too.
+        """
+        numbers = self.numbers()
+        for number in numbers:
+            if self._stat(number)[1] < before:
+                self._path(number).unlink(missing_ok=True)
+        if numbers and self.folder.exists() and self._begun(numbers[-1]) < roll_before:
+            os.close(self._open(numbers[-1] + 1))
+
+    def _stat(self, number: int) -> tuple[int, float]:
+        """Bytes, and when it was last written to."""
+        try:
+            found = self._path(number).stat()
+        except FileNotFoundError:
+            return 0, 0.0
+        return found.st_size, found.st_mtime
+
+    def _begun(self, number: int) -> float:
+        """The time of a segment's first line; far in the future where there is none."""
+        first = decode_line((self._read(number, 0, _READ_BYTES) or b"").partition(b"\n")[0])
+        return first.at_ms / 1000 if first is not None else float("inf")
 
     def end(self) -> Position:
         """The place behind the last whole line."""
@@ -138,6 +178,16 @@ class LogFiles:
         if self.folder.exists():
             shutil.rmtree(self.folder)
 
+    def _drop(self, numbers: list[int], most: int) -> None:
+        """Remove the oldest, until those before the newest leave it its room: segments begun anew by time are small."""
+        sizes = {number: self._stat(number)[0] for number in numbers}
+        total = sum(sizes.values())
+        for number in numbers[:-1]:
+            if total <= most and len(sizes) <= _MOST_SEGMENTS:
+                return
+            total -= sizes.pop(number)
+            self._path(number).unlink(missing_ok=True)
+
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:08}.jsonl"
 
@@ -155,7 +205,15 @@ class LogFiles:
 
 def folder_name(function: str) -> str:
     """A name for the file system, one for each function even where upper and lower case are one."""
-    return "".join(f"+{letter.lower()}" if letter.isupper() else letter for letter in function)
+    spelled = "".join(f"+{letter.lower()}" if letter.isupper() else letter for letter in function).replace("/", "~")
+    if len(spelled) <= _LONGEST_NAME:
+        return spelled
+    return f"{spelled[: _LONGEST_NAME - 65]}~{hashlib.sha256(function.encode()).hexdigest()}"
+
+
+def is_group_key(text: str) -> bool:
+    """Whether this is `=` and the name of a log group that is not a function's own."""
+    return _GROUP.fullmatch(text) is not None
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -169,6 +169,20 @@ class LogStore:
         if order.error is not None:
             raise LogUnavailable(f"the log of {function} could not be removed: {order.error}") from order.error
 
+    def files(self, function: str) -> LogFiles:
+        """The log on the disk, with what was written until now in it. Blocks; see `store.log_scan`."""
+        self._order(lambda: None).done.wait(self._options.patience_s)
+        return LogFiles(self._root, function)
+
+    def keys(self) -> set[str]:
+        """The folders that hold logs. Blocks."""
+        return {path.name for path in self._root.iterdir()} if self._root.exists() else set()
+
+    def expire(self, function: str, before: float, roll_before: float) -> None:
+        """Remove what was written before a Unix time, as far as whole segments go. Blocks."""
+        order = self._order(partial(LogFiles(self._root, function).expire, before, roll_before))
+        order.done.wait(self._options.patience_s)
+
     def sweep(self, keep: Iterable[str]) -> int:
         """Remove the logs of functions that are not in `keep`: late lines of deleted ones. Blocks; returns how many."""
         kept = {folder_name(function) for function in keep}

@@ -23,6 +23,7 @@ from torpor.aws.apigateway.service import apigateway_service
 from torpor.aws.front import AwsFront
 from torpor.aws.iam import iam_service
 from torpor.aws.lambda_ import lambda_service
+from torpor.aws.logs import logs_service
 from torpor.aws.secretsmanager import secretsmanager_service
 from torpor.aws.ssm import ssm_service
 from torpor.aws.sts import sts_service
@@ -44,9 +45,12 @@ from torpor.functions.attachments import Attachments
 from torpor.functions.gate import Gate
 from torpor.functions.http_apis import HttpApis
 from torpor.functions.layers import Layers
+from torpor.functions.log_groups import LogGroups
 from torpor.functions.roles import Roles
 from torpor.functions.vault import Vault
 from torpor.store.database import Database
+from torpor.store.log_group_table import LogGroupTable
+from torpor.store.logs import LogOptions, LogStore
 from torpor.store.sealing import Sealer
 
 OWNER = Principal(Kind.OWNER, arn="arn:aws:iam::000000000000:root")
@@ -74,6 +78,12 @@ class FakeCatalog:
             state=State.ACTIVE, state_reason="", state_reason_code="", update_status=UpdateStatus.SUCCESSFUL
         )
         return function
+
+    def find(self, name: str) -> Function | None:
+        return self.functions.get(name)
+
+    def records(self) -> list[Function]:
+        return list(self.functions.values())
 
     def list(self, after: str | None = None, limit: int = 50, *, versions: bool = False) -> Page:
         names = sorted(name for name in self.functions if after is None or name > after)
@@ -335,13 +345,20 @@ def home() -> Home:
 
 
 @pytest.fixture
+def log_store(tmp_path) -> Iterator[LogStore]:
+    store = LogStore(tmp_path / "logs", LogOptions(group_s=0))
+    yield store
+    store.close()
+
+
+@pytest.fixture
 def database(tmp_path) -> Iterator[Database]:
     with Database(tmp_path / "contract.db") as database:
         yield database
 
 
 @pytest.fixture
-def world(home, clock, database) -> Iterator[World]:
+def world(home, clock, database, log_store) -> Iterator[World]:
     """A front, its fakes, and a server on a free port."""
     loop = asyncio.new_event_loop()
     looping = threading.Thread(target=loop.run_forever, daemon=True)
@@ -376,6 +393,7 @@ def world(home, clock, database) -> Iterator[World]:
         ),
         secretsmanager_service(vault, home),
         ssm_service(vault, home),
+        logs_service(LogGroups(LogGroupTable(database), catalog, log_store, clock), home),
     ]
     world = World(url, AwsFront(services), catalog, invoker)
     server.world, server.loop = world, loop  # type: ignore[attr-defined]  # read by the handler

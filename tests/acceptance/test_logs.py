@@ -1,0 +1,71 @@
+"""CloudWatch Logs' interface on a running server, by boto3 and the published command line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+TALK = """
+def handler(event, context):
+    for line in event.get("say", ()):
+        print(line)
+    return context.log_stream_name
+"""
+
+
+def test_what_a_function_says_is_found(server, create, eventually):
+    """Its group and stream, its events from both ends and by pattern, and retention; gone with the function."""
+    client, logs = create(server, "speaker", TALK), server.client("logs")
+
+    def say(*lines):
+        answer = client.invoke(FunctionName="speaker", Payload=json.dumps({"say": lines}).encode())
+        return json.loads(answer["Payload"].read())
+
+    stream = say("alpha", '{"level": "ERROR", "code": 7}')
+    group = "/aws/lambda/speaker"
+    found = [one for page in logs.get_paginator("describe_log_groups").paginate() for one in page["logGroups"]]
+    assert group in [one["logGroupName"] for one in found]
+    streams = logs.describe_log_streams(logGroupName=group)["logStreams"]
+    assert stream in [one["logStreamName"] for one in streams]
+    events = logs.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True)["events"]
+    texts = [event["message"].rstrip("\n") for event in events]
+    assert texts[0].startswith("INIT_START")
+    assert [text.split()[0] for text in texts[1:]] == ["START", "alpha", '{"level":', "END", "REPORT"]
+    pattern = '{ $.level = "ERROR" && $.code >= 7 }'
+    hits = [
+        event
+        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group, filterPattern=pattern)
+        for event in page["events"]
+    ]
+    assert [hit["logStreamName"] for hit in hits] == [stream]
+    logs.put_retention_policy(logGroupName=group, retentionInDays=1)
+    assert logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"][0]["retentionInDays"] == 1
+    logs.delete_log_group(logGroupName=group)
+    assert "alpha" not in server.cli("logs", "speaker").stdout
+    client.delete_function(FunctionName="speaker")
+    with pytest.raises(logs.exceptions.ResourceNotFoundException):
+        logs.describe_log_streams(logGroupName=group)
+
+
+def test_the_published_command_line_reads_them(server, create, aws):
+    """Groups, streams, events, filters and retention, as scripts use them."""
+    client = create(server, "scripted", TALK)
+    client.invoke(FunctionName="scripted", Payload=b'{"say": ["first words", "unheard"]}')
+
+    def run(operation, *arguments):
+        done = server.cli("run", "--", aws, "logs", operation, *arguments, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout or "null")
+
+    group = ("--log-group-name", "/aws/lambda/scripted")
+    assert len(run("describe-log-groups", "--log-group-name-prefix", "/aws/lambda/scr")["logGroups"]) == 1
+    (stream,) = run("describe-log-streams", *group)["logStreams"]
+    read = run("get-log-events", *group, "--log-stream-name", stream["logStreamName"], "--start-from-head")
+    assert "first words" in [event["message"].strip() for event in read["events"]]
+    found = run("filter-log-events", *group, "--filter-pattern", "words -unheard", "--page-size", "1")
+    assert [event["message"].strip() for event in found["events"]] == ["first words"]
+    run("put-retention-policy", *group, "--retention-in-days", "7")
+    assert '"retentionInDays": 7' in json.dumps(run("describe-log-groups"))
