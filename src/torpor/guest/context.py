@@ -56,8 +56,8 @@ class ClientContext:
 
 
 @lru_cache(maxsize=1)
-def _surroundings() -> tuple[str | None, ...]:
-    """What is the same for every invocation, as the first of them finds it."""
+def surroundings() -> tuple[str | None, ...]:
+    """What is the same for every invocation, as the first of them finds it; `cache_clear` after a rehearsal."""
     names = ("FUNCTION_NAME", "FUNCTION_VERSION", "FUNCTION_MEMORY_SIZE", "LOG_GROUP_NAME", "LOG_STREAM_NAME")
     return tuple(os.environ.get(f"AWS_LAMBDA_{name}") for name in names)
 
@@ -74,7 +74,7 @@ class LambdaContext:
             self.memory_limit_in_mb,
             self.log_group_name,
             self.log_stream_name,
-        ) = _surroundings()
+        ) = surroundings()
         self.identity = CognitoIdentity()
         self.client_context = _read_client_context(call.client_context)
         self._deadline = time.monotonic() + call.timeout_ms / 1000

@@ -18,6 +18,7 @@ from ..wire.frames import Frame, Kind, encode
 from ..wire.messages import Call, Ready, pack_call, pack_ready
 from . import output
 from .channel import Channel
+from .context import surroundings
 from .handler import find_handler
 from .settings import GuestSettings
 from .worker import serve
@@ -39,6 +40,7 @@ def rehearse() -> None:
         channel.send(Kind.READY, 0, pack_ready(Ready(0.0, ())))
         serve(channel, handler, GuestSettings(handler="", task_root=""))
     output.request_id.set("")
+    surroundings.cache_clear()  # what a rehearsal found is not what the function will
     del sys.modules[_MODULE]
     _write_variables_again()
 

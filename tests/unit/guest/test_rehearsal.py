@@ -7,6 +7,8 @@ import os
 import sys
 
 from torpor.guest import output, rehearsal
+from torpor.guest.context import LambdaContext, surroundings
+from torpor.wire.messages import Call
 
 
 def test_a_rehearsal_leaves_nothing_behind() -> None:
@@ -29,3 +31,12 @@ def test_a_rehearsal_runs_its_handler(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, rehearsal._MODULE, logging)
     rehearsal.rehearse()
     assert seen == ["{}"]
+
+
+def test_a_function_after_a_rehearsal_knows_its_own_name(monkeypatch) -> None:
+    """What the handler is told of its function is read when that is known, and not while rehearsing."""
+    monkeypatch.delenv("AWS_LAMBDA_FUNCTION_NAME", raising=False)
+    rehearsal.rehearse()
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "echo")
+    assert LambdaContext(Call("r", "arn", 1)).function_name == "echo"
+    surroundings.cache_clear()
