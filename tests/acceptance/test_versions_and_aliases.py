@@ -176,3 +176,35 @@ def test_published_at_creation(server, create, zipped):
     assert run(client, "born:1")[0] == "here"
     for file in server.data.glob("torpor.db*"):
         assert b"not-in-the-database" not in file.read_bytes()
+
+
+def test_the_command_line_publishes_moves_and_rolls_back(server, tmp_path):
+    """deploy --alias, publish, alias set, ls and rm, and NAME:QUALIFIER wherever a function is named."""
+    project = tmp_path / "till"
+    project.mkdir()
+    handler = project / "app.py"
+    handler.write_text(CODE.format(place="one").replace("def handler", "def lambda_handler"))
+    server.cli("deploy", str(project), "--alias", "live")
+    handler.write_text(handler.read_text().replace("one", "two"))
+    server.cli("deploy", str(project))
+    assert server.cli("publish", "till", "--description", "second").stdout == "2\n"
+    assert json.loads(server.cli("invoke", "till:live").stdout)[:2] == ["one", "1"]
+    server.cli("alias", "set", "till", "live", "2", "--weight", "1=0.25")
+    (alias,) = json.loads(server.cli("alias", "ls", "till", "--json").stdout)
+    assert (alias["FunctionVersion"], alias["RoutingConfig"]) == ("2", {"AdditionalVersionWeights": {"1": 0.25}})
+    server.cli("alias", "set", "till", "live", "1")
+    assert json.loads(server.cli("invoke", "till:live").stdout)[0] == "one"
+    listed = server.cli("ls", "till").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == ["VERSION", "$LATEST", "1", "2"]
+    assert "live" in listed[2]
+    described = json.loads(server.cli("describe", "till:live", "--json").stdout)
+    assert (described["version"], described["arn"].rpartition(":")[2]) == ("1", "live")
+    server.cli("invoke", "till:2")
+    only = server.cli("logs", "till:2").stdout
+    assert "Version: 2" in only
+    assert "Version: 1" not in only
+    assert server.cli("rm", "till:1", check=False).returncode == 4
+    server.cli("alias", "rm", "till", "live")
+    server.cli("rm", "till:1")
+    assert server.cli("describe", "till:1", check=False).returncode == 4
+    assert server.cli("alias", "rm", "till", "live", check=False).returncode == 4

@@ -37,6 +37,15 @@ def function_path(name: str, *, below: str = "functions") -> str:
     return f"/_torpor/{below}/{name}"
 
 
+def split(name: str) -> tuple[str, str | None]:
+    """NAME or NAME:QUALIFIER in its two parts. Raises WrongUse for what can name none."""
+    base, colon, qualifier = name.partition(":")
+    if colon and not qualifier:
+        raise WrongUse(f"'{name}' names no version: write {base}, {base}:VERSION or {base}:ALIAS")
+    function_path(base)
+    return base, qualifier or None
+
+
 def segment(text: str) -> str:
     """`text` as one segment of a path."""
     return quote(text, safe=":$")

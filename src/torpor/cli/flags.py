@@ -19,6 +19,7 @@ def argument(metavar: str, text: str) -> Any:
 
 
 Name = Annotated[str, argument("NAME", "The function's name.")]
+Qualified = Annotated[str, argument("NAME", "The function's name, with or without :VERSION or :ALIAS.")]
 Url = Annotated[
     str | None,
     option("--url", metavar="URL", text="The server's address; otherwise TORPOR_URL, or the data folder's record."),

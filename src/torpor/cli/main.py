@@ -27,6 +27,7 @@ from torpor.cli.commands import (
     up,
     upkeep,
     usage,
+    versions,
 )
 from torpor.cli.context import ClientOptions, Finding, Measurement, Session, UpFlags
 from torpor.cli.failures import INTERRUPTED, PIPE_CLOSED, Failure, WrongUse
@@ -37,6 +38,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("init", init.init),
     ("deploy", deploy.deploy),
     ("invoke", invoke.invoke),
+    ("publish", versions.publish),
     ("ls", functions.list_functions),
     ("describe", functions.describe),
     ("logs", logs.logs),
@@ -48,6 +50,11 @@ _COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("gc", upkeep.gc),
 )
 _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[..., None]], ...]], ...] = (
+    (
+        "alias",
+        "Names that lead to versions of a function.",
+        (("set", versions.set_alias), ("ls", versions.list_aliases), ("rm", versions.remove_alias)),
+    ),
     (
         "keys",
         "Keys for others: each may do what it was made for, and nothing else.",

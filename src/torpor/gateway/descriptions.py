@@ -20,16 +20,17 @@ def describe(
     url: FunctionUrl | None,
     instances: Instances,
     *,
+    qualifier: str | None = None,
     reserved_concurrency: int | None,
     home: Home,
     base: str,
 ) -> dict[str, Any]:
     """Everything about a function but the values of its variables, which are secrets more often than not."""
     config = function.config
-    address = function_address(base, function.name)
+    address = function_address(base, function.name if qualifier is None else f"{function.name}:{qualifier}")
     return {
         "name": function.name,
-        "arn": home.function_arn(function.name),
+        "arn": home.function_arn(function.name, qualifier),
         "version": function.version,
         "state": function.state.value,
         "state_reason": function.state_reason,

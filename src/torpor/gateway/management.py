@@ -84,7 +84,8 @@ class Management:
         wait_s = _decimal(request, "wait_s", 0.0, most=LONGEST_WAIT_S)
         if wait_s > 0:
             await self._unless_closing(self._use.deployer.wait_settled(name, wait_s))
-        return _json(self._describe(self._use.catalog.get(name)))
+        qualifier = request.query_params.get("qualifier") or None
+        return _json(self._describe(self._use.catalog.get(name, qualifier), qualifier))
 
     async def put_function(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -151,12 +152,13 @@ class Management:
             raise FunctionNotFound("This code is no longer kept: the function was changed and `torpor gc` was run.")
         return FileResponse(path, media_type="application/zip", filename=f"{name}.zip")
 
-    def _describe(self, function: Function) -> dict[str, Any]:
+    def _describe(self, function: Function, qualifier: str | None = None) -> dict[str, Any]:
         name = function.name
         return describe(
             function,
-            self._use.catalog.url(name),
-            self._use.instances(name),
+            self._use.catalog.url(name, qualifier),
+            self._use.instances(name if qualifier is None else f"{name}:{function.version}"),
+            qualifier=qualifier,
             reserved_concurrency=self._use.concurrency.get(name),
             home=self._home,
             base=self._facts.url,

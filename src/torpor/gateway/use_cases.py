@@ -27,13 +27,13 @@ class Page(Protocol):
 class Catalog(Protocol):
     def __len__(self) -> int: ...
 
-    def get(self, name: str) -> Function: ...
+    def get(self, name: str, qualifier: str | None = None) -> Function: ...
 
     def find(self, name: str) -> object | None: ...
 
     def list(self, after: str | None = None, limit: int = 50) -> Page: ...
 
-    def url(self, name: str) -> FunctionUrl | None: ...
+    def url(self, name: str, qualifier: str | None = None) -> FunctionUrl | None: ...
 
 
 class Deployer(Protocol):
@@ -94,7 +94,7 @@ class Instances:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UseCases:
-    """Everything that `/_torpor/…` does. `instances` counts a function's, or with None all."""
+    """Everything that `/_torpor/…` does. `instances` counts those of NAME or NAME:VERSION, or with None all."""
 
     catalog: Catalog
     deployer: Deployer

@@ -59,7 +59,9 @@ class NodeStatistics:
         return sum(one.idle + one.busy + one.starting for one in self.pools)
 
     def of(self, function: str) -> tuple[PoolStatistics, ...]:
-        return tuple(one for one in self.pools if one.function == function)
+        """Those of NAME, or of NAME:VERSION alone."""
+        name, _, version = function.partition(":")
+        return tuple(one for one in self.pools if one.function == name and version in ("", one.version))
 
 
 def _ignore(outcome: Outcome) -> None:

@@ -64,7 +64,7 @@ class FakeConcurrency:
     def __init__(self):
         self.reserved = {}
 
-    def get(self, name):
+    def get(self, name, qualifier=None):
         return self.reserved.get(name)
 
     def check(self, name, concurrency):
@@ -94,7 +94,7 @@ class FakeWorld:
     def __len__(self):
         return len(self.functions)
 
-    def get(self, name):
+    def get(self, name, qualifier=None):
         if name not in self.functions:
             raise FunctionNotFound(f"Function not found: {Home().function_arn(name)}")
         return self.functions[name]
@@ -108,7 +108,7 @@ class FakeWorld:
             tuple(self.functions[name] for name in names[:limit]), names[limit - 1] if len(names) > limit else None
         )
 
-    def url(self, name):
+    def url(self, name, qualifier=None):
         return self.urls.get(name)
 
     async def put(self, config, archive=None, *, auth=None):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from torpor.cli import flags, output
+from torpor.cli.commands.versions import lead, published
 from torpor.cli.connect import connect, function_path
 from torpor.cli.failures import Failed, WrongUse
 from torpor.cli.hints import curl_line, own_name
@@ -66,6 +67,10 @@ def deploy(
     source_builds: Annotated[
         bool, flags.option("--source-builds", text="Allow packages without a wheel: they are built in a sandbox.")
     ] = False,
+    alias: Annotated[
+        str | None,
+        flags.option(metavar="ALIAS", text="Publish a version of what was deployed, and let this alias lead to it."),
+    ] = None,
     no_wait: Annotated[
         bool, flags.option("--no-wait", text="Return once the code is accepted, without waiting for the build.")
     ] = False,
@@ -78,6 +83,8 @@ def deploy(
     Settings come from these flags, then from `torpor.toml`, `[tool.torpor]` in pyproject.toml or in the file's PEP 723
     block. The server installs the dependencies named in requirements.txt, pyproject.toml or the PEP 723 block.
     """
+    if alias is not None and no_wait:
+        raise WrongUse("--alias does not go with --no-wait: only what is ready can be published")
     client = connect(context, url, data)
     given = {"name": name, "runtime": runtime, "handler": handler, "memory": memory, "timeout": timeout,
              "public": public, "reach": tuple(reach or ()) or None, "source_builds": source_builds or None}  # fmt: skip
@@ -93,6 +100,12 @@ def deploy(
         except KeyboardInterrupt:
             output.say(f"the build goes on without us: `{own_name()} describe {called}` says how it ended")
             raise
+    if alias is not None:
+        version = published(client, called)["Version"]
+        lead(client, called, alias, version, {})
+        description = client.call("GET", function_path(called), query={"qualifier": alias})
+        if not as_json:
+            output.say(f"{called}:{alias} leads to version {version}")
     address = str(description.get("url") or description.get("invoke_url") or "")
     curl = curl_line(client, description, address, data)
     if as_json:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from torpor.cli import flags, output
-from torpor.cli.connect import connect, function_path
+from torpor.cli.commands.versions import aliases_of, versions_of
+from torpor.cli.connect import connect, function_path, split
 from torpor.cli.failures import Refused
 
 if TYPE_CHECKING:
@@ -23,12 +24,16 @@ _UNITS = {"memory_mb": " MB", "timeout_s": " s", "tmp_mb": " MB", "keep_alive_s"
 def list_functions(
     *,
     context: typer.Context,
+    name: Annotated[str | None, flags.argument("[NAME]", "List this function's versions instead.")] = None,
     url: flags.Url = None,
     data: flags.Data = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """List the functions."""
+    """List the functions, or the versions of one."""
     client = connect(context, url, data)
+    if name is not None:
+        _list_versions(client, name, as_json=as_json)
+        return
     functions = list(all_functions(client))
     if as_json:
         output.result_json(functions)
@@ -42,14 +47,15 @@ def list_functions(
 def describe(
     *,
     context: typer.Context,
-    name: flags.Name,
+    name: flags.Qualified,
     url: flags.Url = None,
     data: flags.Data = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Show everything about one function."""
+    """Show everything about one function or version."""
     client = connect(context, url, data)
-    description = client.call("GET", function_path(name))
+    base, qualifier = split(name)
+    description = client.call("GET", function_path(base), query={"qualifier": qualifier})
     if as_json:
         output.result_json(description)
         return
@@ -64,7 +70,7 @@ def describe(
 def remove(
     *,
     context: typer.Context,
-    names: Annotated[list[str], flags.argument("NAME", "The functions to remove.")],
+    names: Annotated[list[str], flags.argument("NAME", "The functions to remove, or NAME:VERSION.")],
     url: flags.Url = None,
     data: flags.Data = None,
     as_json: flags.AsJson = False,
@@ -72,9 +78,12 @@ def remove(
     """Remove functions. What they alone used is freed by `torpor gc`."""
     client = connect(context, url, data)
     removed = []
-    for name, path in [(name, function_path(name)) for name in names]:
+    for name, (base, qualifier) in [(name, split(name)) for name in names]:
         try:
-            client.call("DELETE", path)
+            if qualifier is None:
+                client.call("DELETE", function_path(base))
+            else:
+                client.call("DELETE", f"/2015-03-31/functions/{base}", query={"Qualifier": qualifier})
         except Refused as refusal:  # the others are to go all the same
             output.complain(refusal.message, code=refusal.code, as_json=as_json)
             continue
@@ -96,6 +105,24 @@ def all_functions(client: Client) -> Iterator[dict[str, Any]]:
         after = page.get("next")
         if after is None:
             return
+
+
+def _list_versions(client: Client, name: str, *, as_json: bool) -> None:
+    versions, aliases = versions_of(client, name), aliases_of(client, name)
+    if as_json:
+        output.result_json(versions)
+        return
+    rows = [
+        (
+            one["Version"],
+            one["State"],
+            ", ".join(alias["Name"] for alias in aliases if alias["FunctionVersion"] == one["Version"]),
+            one["LastModified"][:19].replace("T", " "),
+            one["Description"],
+        )
+        for one in versions
+    ]
+    output.table(("VERSION", "STATE", "ALIASES", "MADE", "DESCRIPTION"), rows)
 
 
 def _row(description: dict[str, Any]) -> tuple[str, ...]:
