@@ -62,10 +62,12 @@ def test_the_published_command_line_reads_them(server, create, aws):
 
     group = ("--log-group-name", "/aws/lambda/scripted")
     assert len(run("describe-log-groups", "--log-group-name-prefix", "/aws/lambda/scr")["logGroups"]) == 1
-    (stream,) = run("describe-log-streams", *group)["logStreams"]
-    read = run("get-log-events", *group, "--log-stream-name", stream["logStreamName"], "--start-from-head")
-    assert "first words" in [event["message"].strip() for event in read["events"]]
+    streams = run("describe-log-streams", *group)["logStreams"]
     found = run("filter-log-events", *group, "--filter-pattern", "words -unheard", "--page-size", "1")
     assert [event["message"].strip() for event in found["events"]] == ["first words"]
+    stream = found["events"][0]["logStreamName"]
+    assert stream in [one["logStreamName"] for one in streams]
+    read = run("get-log-events", *group, "--log-stream-name", stream, "--start-from-head")
+    assert "first words" in [event["message"].strip() for event in read["events"]]
     run("put-retention-policy", *group, "--retention-in-days", "7")
     assert '"retentionInDays": 7' in json.dumps(run("describe-log-groups"))
