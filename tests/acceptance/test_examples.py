@@ -29,6 +29,18 @@ def test_echo_sees_an_http_request_as_an_event(server):
     assert event["requestContext"]["http"]["method"] == "GET"
 
 
+def test_streaming_tells_its_story_word_by_word(server):
+    """Server-sent events with their own content type; `curl -N` would show each as it comes."""
+    server.cli("deploy", str(EXAMPLES / "streaming"))
+    status, headers, body = server.http("GET", "/fn/streaming/?pause=0")
+    assert (status, headers["content-type"]) == (200, "text/event-stream")
+    assert "content-length" not in headers
+    events = body.decode().split("\n\n")
+    assert events[0] == 'id: 0\ndata: {"word": "Once"}'
+    assert events[-2:] == ["event: end\ndata: {}", ""]
+    assert "the story is over" in server.cli("logs", "streaming").stdout
+
+
 def test_regression_learns_from_a_table_sent_over_http(server):
     """The diabetes table posted to the public address is answered with a score and a prediction for each held-out row."""
     server.cli("deploy", str(EXAMPLES / "regression"), "--public")

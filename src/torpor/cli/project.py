@@ -99,6 +99,12 @@ class Table(BaseModel):
         default=None,
         description="true opens the function's URL to everyone, false closes it; by default it stays as it is.",
     )
+    streaming: bool | None = Field(
+        default=None,
+        description=(
+            "true sends over the function's URL what its handler yields, as it comes; by default it stays as it is."
+        ),
+    )
     description: str = Field(default="", max_length=256, description="What the function is for.")
     tags: dict[str, str] = Field(default_factory=dict, description="Labels of your own.")
 

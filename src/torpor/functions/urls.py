@@ -84,12 +84,14 @@ class Urls:
         await self._save(url, lambda: self.get(name, qualifier))
         return url
 
-    async def put(self, name: str, *, auth: str, qualifier: str | None = None) -> FunctionUrl:
-        """Open an address, or change who may call it. Raises FunctionNotFound."""
+    async def put(
+        self, name: str, *, auth: str, invoke_mode: str | None = None, qualifier: str | None = None
+    ) -> FunctionUrl:
+        """Open an address, or change who may call it, and how it answers. Raises FunctionNotFound."""
         old = self._catalog.url(name, qualifier)
-        url = FunctionUrl(name=name, qualifier=qualifier, auth=auth)
+        url = FunctionUrl(name=name, qualifier=qualifier, auth=auth, invoke_mode=invoke_mode or "BUFFERED")
         if old is not None:
-            url = replace(old, auth=auth, modified=url.modified)
+            url = replace(old, auth=auth, invoke_mode=invoke_mode or old.invoke_mode, modified=url.modified)
         _check(url)
         await self._save(url, lambda: self._catalog.get(name, qualifier))
         return url

@@ -64,6 +64,7 @@ def describe(
         "modified": _iso(function.modified),
         "url": address if url is not None else None,
         "url_auth": url.auth if url is not None else None,
+        "streaming": url is not None and url.streams,
         "invoke_url": address,
         "instances": {"idle": instances.idle, "busy": instances.busy},
         "start": instances.start,

@@ -99,8 +99,8 @@ class Management:
             function = await self._use.deployer.put(wanted.config, archive)
         if wanted.reserved_concurrency is not None:
             await self._use.concurrency.put(name, wanted.reserved_concurrency)
-        if wanted.public is not None:
-            await self._open_or_close(name, public=wanted.public)
+        if wanted.public is not None or wanted.streaming is not None:
+            await self._set_url(name, public=wanted.public, streaming=wanted.streaming)
         return _json(self._describe(function), 200 if existing else 201)
 
     async def delete_function(self, request: Request) -> Response:
@@ -167,12 +167,16 @@ class Management:
     def _find(self, name: str) -> Function | None:
         return self._use.catalog.get(name) if self._use.catalog.find(name) is not None else None
 
-    async def _open_or_close(self, name: str, *, public: bool) -> None:
+    async def _set_url(self, name: str, *, public: bool | None, streaming: bool | None) -> None:
+        """Streaming needs a URL: where there is none, one opens for signers only."""
         url = self._use.catalog.url(name)
-        if public:
-            await self._use.urls.put(name, auth="NONE")
-        elif url is not None and url.auth == "NONE":
+        if public is False and url is not None and url.auth == "NONE":
             await self._use.urls.delete(name)
+            url = None
+        if public or streaming or (streaming is not None and url is not None):
+            auth = "NONE" if public else url.auth if url is not None else "AWS_IAM"
+            mode = None if streaming is None else "RESPONSE_STREAM" if streaming else "BUFFERED"
+            await self._use.urls.put(name, auth=auth, invoke_mode=mode)
 
     async def _unless_closing(self, work: Coroutine[Any, Any, Function]) -> None:
         task, closing = asyncio.ensure_future(work), asyncio.ensure_future(self.closing.wait())

@@ -36,10 +36,11 @@ def _no_layers(wanted: Sequence[str]) -> tuple[FunctionLayer, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A function as it shall be. `public` opens or closes its URL; None leaves it as it is."""
+    """A function as it shall be. `public` opens or closes its URL, which may be `streaming`; None: as it is."""
 
     config: FunctionConfig
     public: bool | None
+    streaming: bool | None
     reserved_concurrency: int | None
 
 
@@ -61,9 +62,7 @@ class Uploads:
         if not is_function_name(name):
             raise InvalidValue(f"'{name[:100]}' cannot name a function: letters, digits, - and _, 64 at most.")
         plain = _decoded(header)
-        public = plain.pop("public", None)
-        if public is not None and not isinstance(public, bool):
-            raise InvalidValue("x-torpor-config: `public` must be true or false.")
+        public, streaming = (_switch(plain, key) for key in ("public", "streaming"))
         reserved = plain.pop("reserved_concurrency", None)
         if reserved is not None and type(reserved) is not int:
             raise InvalidValue("x-torpor-config: `reserved_concurrency` must be a whole number.")
@@ -75,7 +74,7 @@ class Uploads:
                 raise InvalidValue("x-torpor-config: `layers` must be a list of NAME:VERSION or ARNs.")
             plain["layers"] = [asdict(layer) for layer in layers_of(plain["layers"])]
         before = existing.config.as_json() if existing else {}
-        return Wanted(_config({**before, **plain, "name": name}), public, reserved)
+        return Wanted(_config({**before, **plain, "name": name}), public, streaming, reserved)
 
     @asynccontextmanager
     async def receive(self, request: Request) -> AsyncIterator[Path]:
@@ -134,6 +133,14 @@ def _storing() -> Iterator[None]:
         yield
     except OSError as error:
         raise PlatformFault(f"The archive could not be stored: {error.strerror or error}.") from error
+
+
+def _switch(plain: dict[str, Any], key: str) -> bool | None:
+    """Take a setting that is on, off, or left as it is. Raises InvalidValue."""
+    value = plain.pop(key, None)
+    if value is not None and not isinstance(value, bool):
+        raise InvalidValue(f"x-torpor-config: `{key}` must be true or false.")
+    return value
 
 
 def _decoded(header: str) -> dict[str, Any]:

@@ -45,8 +45,8 @@ class Deployer(Protocol):
 
 
 class Urls(Protocol):
-    async def put(self, name: str, *, auth: str) -> FunctionUrl:
-        """Open the function's URL, or change who may call it. Raises FunctionNotFound."""
+    async def put(self, name: str, *, auth: str, invoke_mode: str | None = None) -> FunctionUrl:
+        """Open the function's URL, or change who may call it, and how it answers. Raises FunctionNotFound."""
         ...
 
     async def delete(self, name: str) -> None: ...

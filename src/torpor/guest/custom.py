@@ -22,10 +22,11 @@ from . import faults
 from .channel import Channel, ChannelLost
 from .desk import Desk
 from .faults import Fault
-from .runtime_api import open_api
+from .runtime_api import Api
 from .settings import GuestSettings
 
 _WORTH_LOADING = ("http.server",)  # beforehand, in the zygote
+_SETTLING_S = 0.5
 _LOST = 70  # exit status: the channel is gone (EX_SOFTWARE)
 _PATH = "/usr/local/bin:/usr/bin:/bin:/opt/bin"  # Lambda's
 _OUR_PATH = "/var/runtime"  # where the guest lies: the `PYTHONPATH` of this process, and no business of a bootstrap's
@@ -40,8 +41,8 @@ def serve_custom(channel: Channel, settings: GuestSettings) -> NoReturn:
 
     desk = Desk(channel, ready, settings.max_response)
     try:
-        api = open_api(desk)
-        child = _start(_find(settings.task_root), api)
+        api = Api(desk)
+        child = _start(_find(settings.task_root), api.address)
     except Fault as fault:
         described = faults.describe(fault, "")
         faults.log(described)
@@ -50,7 +51,9 @@ def serve_custom(channel: Channel, settings: GuestSettings) -> NoReturn:
         while True:  # the server ends this process
             channel.receive()
     threading.Thread(target=_pass_on, args=(channel, desk), name="control", daemon=True).start()
-    _leave_as(os.waitpid(child, 0)[1])
+    status = os.waitpid(child, 0)[1]
+    api.settle(_SETTLING_S)
+    _leave_as(status)
 
 
 def _find(task_root: str) -> str:

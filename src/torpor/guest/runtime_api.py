@@ -12,30 +12,67 @@ import json
 import select
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Callable  # Callable not from collections.abc: that alias fails on 3.9.0 and 3.9.1
 
 from ..wire.frames import Kind
+from ..wire.streams import MAX_TYPE
 from . import request_body
 from .channel import ChannelLost
 from .desk import Desk, Work
-from .request_body import BadBody, TooLarge
+from .flows import Abandoned
+from .request_body import BadBody, Body, TooLarge
 
+_ACCEPTING_S = 0.002
 _VERSION = "2018-06-01"
 _MAX_ERROR = 128 * 1024
+_MODE_HEADER = "Lambda-Runtime-Function-Response-Mode"
+_BYTES = "application/octet-stream"
 _KIND_HEADER = "Lambda-Runtime-Function-Error-Type"
 
 
-def open_api(desk: Desk) -> str:
-    """Serve in the background; returns the address, HOST:PORT."""
+class Api:
+    """Serves in the background at `address`, HOST:PORT."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._server = _open(desk)
+        self.address = f"127.0.0.1:{self._server.server_port}"
+
+    def settle(self, within_s: float) -> None:
+        """The bootstrap has ended: let what it had sent before be passed on, in a bounded time."""
+        until = time.monotonic() + within_s
+        while select.select([self._server], [], [], 0)[0] and time.monotonic() < until:
+            time.sleep(_ACCEPTING_S)
+        time.sleep(_ACCEPTING_S)  # between being accepted and being counted
+        self._desk.settle(max(0.0, until - time.monotonic()))
+
+
+class _Server(ThreadingHTTPServer):
+    """Counts its connections."""
+
+    desk: Desk
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.desk.connected(+1)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.desk.connected(-1)
+
+
+def _open(desk: Desk) -> _Server:
 
     class Handler(_Handler):
         pass
 
     Handler.desk = desk
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Server(("127.0.0.1", 0), Handler)
+    server.desk = desk
     threading.Thread(target=server.serve_forever, name="runtime-api", daemon=True).start()
-    return f"127.0.0.1:{server.server_port}"
+    return server
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -112,6 +149,27 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond(self, work: Work) -> None:
         body = request_body.of(self.headers, self.rfile)
+        if work.streamed and self.headers.get(_MODE_HEADER, "").lower() == "streaming":
+            self._stream(work, body)
+        else:
+            self._respond_whole(work, body)
+
+    def _stream(self, work: Work, body: Body) -> None:
+        """Pass pieces on as they come. Not reading on is what makes the runtime wait, and hanging up what stops it."""
+        with self.desk.flow(work) as flow:
+            try:
+                flow.begin(self.headers.get("Content-Type", _BYTES)[:MAX_TYPE])
+                for piece in body.pieces():
+                    flow.send(piece)
+            except Abandoned:
+                self.close_connection = True
+                self.desk.answer(work, Kind.RESULT, b"")
+                return
+        failure = body.failure()
+        self.desk.answer(work, Kind.RESULT if failure is None else Kind.ERROR, failure or b"")
+        self._accepted()
+
+    def _respond_whole(self, work: Work, body: Body) -> None:
         try:
             payload = body.read(self.desk.max_response)
         except TooLarge as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from torpor.core.invocation import Result
+from torpor.core.invocation import Invocation, Result
 
 pytestmark = pytest.mark.slow
 
@@ -201,3 +201,71 @@ def handle(head, event):
 """ + LOOP)  # fmt: skip
     assert (await bench.call(node, revision)).payload == b'"here"'
     assert (await bench.call(node, revision)).payload == b'"here"'
+
+
+STREAMING = """
+while True:
+    head, event = ask("GET", "/invocation/next")
+    identity, event = head.headers["Lambda-Runtime-Aws-Request-Id"], json.loads(event)
+    def pieces():
+        yield b"first"
+        for _ in range(event.get("mb", 0) * 16):
+            yield b"x" * 65536
+        if event.get("leave"):
+            os._exit(3)
+    raw = socket.create_connection(os.environ["AWS_LAMBDA_RUNTIME_API"].split(":"))
+    raw.sendall(f"POST /2018-06-01/runtime/invocation/{identity}/response HTTP/1.1\\r\\nHost: x\\r\\nContent-Type: text/event-stream\\r\\n"
+        "Lambda-Runtime-Function-Response-Mode: streaming\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n".encode())
+    try:
+        for piece in pieces():
+            raw.sendall(b"%x\\r\\n%s\\r\\n" % (len(piece), piece))
+        told = base64.b64encode(b'{"errorType": "Midway"}').decode()
+        trailers = f"Lambda-Runtime-Function-Error-Type: Midway\\r\\nLambda-Runtime-Function-Error-Body: {told}\\r\\n" if event.get("fail") else ""
+        raw.sendall(f"0\\r\\n{trailers}\\r\\n".encode())
+        print("status", raw.recv(1000)[9:12], flush=True)
+    except OSError as error:
+        print("stopped", flush=True)
+    raw.close()
+"""
+
+
+async def stream_of(bench, revision, event):
+    node = bench.open(limits={"stream_payload": 1 << 30})
+    stream = await node.stream(revision, Invocation(payload=json.dumps(event).encode()), lambda outcome: None)
+    pieces = []
+    while (piece := await stream.read()) is not None:
+        pieces.append(piece)
+    return stream, b"".join(pieces)
+
+
+async def test_a_bootstrap_may_stream_its_response(bench):
+    """Its content type and its pieces come as it sends them; a buffered call gets them joined."""
+    revision = bootstrap(bench, STREAMING)
+    stream, body = await stream_of(bench, revision, {"mb": 2})
+    assert (stream.content_type, stream.outcome.result) == ("text/event-stream", Result.OK)
+    assert body == b"first" + b"x" * (2 << 20)
+    assert (await bench.call(bench.open(), revision, {"mb": 0})).payload == b"first"
+
+
+async def test_a_bootstraps_stream_that_fails_midway_says_how(bench):
+    """By its trailers, or by the end of the process."""
+    revision = bootstrap(bench, STREAMING)
+    stream, body = await stream_of(bench, revision, {"fail": True})
+    assert (body, stream.outcome.result) == (b"first", Result.ERROR)
+    assert json.loads(stream.outcome.payload) == {"errorType": "Midway"}
+    stream, body = await stream_of(bench, revision, {"leave": True})
+    assert body == b"first"
+    assert stream.outcome.result in (Result.EXIT, Result.ERROR)  # whichever is seen first, the hang-up or the end
+
+
+async def test_a_bootstraps_stream_stops_when_its_caller_leaves(bench):
+    """The runtime is hung up on, and asks for its next invocation."""
+    revision = bootstrap(bench, STREAMING)
+    node = bench.open(limits={"stream_payload": 1 << 40})
+    stream = await node.stream(revision, Invocation(payload=b'{"mb": 100000}'), lambda outcome: None)
+    assert await stream.read()
+    stream.close()
+    await bench.until(lambda: bench.abandoned)
+    assert bench.abandoned[0].result is Result.OK
+    assert (await bench.call(node, revision, {})).payload == b"first"
+    assert "stopped" in bench.log.text()

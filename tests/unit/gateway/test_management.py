@@ -111,9 +111,11 @@ class FakeWorld:
     def url(self, name, qualifier=None):
         return self.urls.get(name)
 
-    async def put(self, config, archive=None, *, auth=None):
+    async def put(self, config, archive=None, *, auth=None, invoke_mode=None):
         if auth is not None:
-            self.urls[config] = FunctionUrl(name=config, auth=auth)
+            old = self.urls.get(config)
+            mode = invoke_mode or (old.invoke_mode if old else "BUFFERED")
+            self.urls[config] = FunctionUrl(name=config, auth=auth, invoke_mode=mode)
             return self.urls[config]
         if self.error is not None:
             raise self.error
@@ -405,9 +407,21 @@ async def test_public_opens_and_closes_the_url(ask, world):
         assert reply.json["url_auth"] == expected
 
 
+async def test_streaming_sets_how_the_url_answers(ask, world):
+    """It opens a URL for signers where there is none, survives a change of who may call, and is taken back."""
+    steps = [({"streaming": True}, "AWS_IAM", True), ({"public": True}, "NONE", True), ({}, "NONE", True),
+             ({"streaming": False}, "NONE", False), ({"public": False}, None, False), ({"streaming": False}, None, False)]  # fmt: skip
+    for given, auth, streaming in steps:
+        reply = await ask(
+            "PUT", "/_torpor/functions/hello", headers=[config_header(handler="a.b", **given)], body=b"PK"
+        )
+        assert (reply.json["url_auth"], reply.json["streaming"]) == (auth, streaming)
+
+
 @pytest.mark.parametrize(
     ("name", "header", "body", "says"),
     [
+        ("new", [config_header(handler="a.b", streaming=1)], b"PK", "streaming"),
         ("new", [], b"PK", "x-torpor-config"),
         ("new", [("x-torpor-config", "%%%")], b"PK", "base64"),
         ("new", [("x-torpor-config", "e30")], b"PK", "base64"),

@@ -214,7 +214,11 @@ def _config(table: Table, handler: str) -> dict[str, Any]:
         "description": table.description,
         "tags": table.tags,
     }
-    as_it_is = {"public": table.public, "reserved_concurrency": table.reserved_concurrency}
+    as_it_is = {
+        "public": table.public,
+        "streaming": table.streaming,
+        "reserved_concurrency": table.reserved_concurrency,
+    }
     return config | {key: value for key, value in as_it_is.items() if value is not None}
 
 
