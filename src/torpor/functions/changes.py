@@ -18,14 +18,21 @@ class Changes:
 
     async def make(self, check: Callable[[], object], write: Callable[[], None], apply: Callable[[], object]) -> None:
         """Check, write in a thread, apply in memory, with no other change in between. `check` raises to refuse."""
+        await self.replace(check, lambda _: write(), lambda _: apply())
 
-        async def change() -> None:
+    async def replace(
+        self, prepare: Callable[[], _T], write: Callable[[_T], None], apply: Callable[[_T], object]
+    ) -> _T:
+        """The same for a value that is made of what is there at that moment; returns it."""
+
+        async def change() -> _T:
             async with self._writing:
-                check()
-                await asyncio.to_thread(write)
-                apply()
+                value = prepare()
+                await asyncio.to_thread(write, value)
+                apply(value)
+                return value
 
-        await self._finish(change())
+        return await self._finish(change())
 
     async def wait_written(self) -> None:
         """Wait for the changes that are being written, whose callers may have gone."""

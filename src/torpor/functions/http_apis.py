@@ -9,7 +9,7 @@ from typing import Any
 from torpor.core.errors import InvalidValue, ResourceNotFound
 from torpor.core.http_api import HttpApi
 from torpor.functions.api_changes import new_id, settled
-from torpor.functions.write_through import WriteThrough
+from torpor.functions.changes import Changes
 from torpor.store.database import Database
 from torpor.store.http_api_table import HttpApiTable
 
@@ -25,7 +25,7 @@ class HttpApis:
         self._table = HttpApiTable(database)
         self._account = account
         self._apis = {api.id: api for api in apis}
-        self._writes = WriteThrough()
+        self._changes = Changes()
 
     @classmethod
     async def open(cls, database: Database, account: str) -> HttpApis:
@@ -55,7 +55,7 @@ class HttpApis:
             api = HttpApi(id=new_id(10), **values)
             return build(api) if build is not None else api
 
-        return await self._writes.change(prepare, self._table.put, self._put)
+        return await self._changes.replace(prepare, self._table.put, self._put)
 
     async def change(self, api_id: str, step: Step) -> HttpApi:
         """Change an API. `step` sees it when no other change can come between. Raises what that raises."""
@@ -64,7 +64,7 @@ class HttpApis:
             before = self.get(api_id)
             return settled(before, step(before))
 
-        return await self._writes.change(prepare, self._table.put, self._put)
+        return await self._changes.replace(prepare, self._table.put, self._put)
 
     async def delete(self, api_id: str) -> None:
         """Raises ResourceNotFound."""
@@ -72,11 +72,11 @@ class HttpApis:
         def prepare() -> str:
             return self.get(api_id).id
 
-        await self._writes.change(prepare, self._table.delete, self._apis.pop)
+        await self._changes.replace(prepare, self._table.delete, self._apis.pop)
 
     async def wait_written(self) -> None:
         """Wait for the changes that are being written, whose callers may have gone."""
-        await self._writes.wait_written()
+        await self._changes.wait_written()
 
     def _put(self, api: HttpApi) -> None:
         self._apis[api.id] = api

@@ -16,9 +16,9 @@ from torpor.core.errors import Conflict, InvalidBundle, InvalidValue, Preconditi
 from torpor.core.function import FunctionLayer
 from torpor.core.layer import LayerVersion
 from torpor.core.limits import MIB, Limits
+from torpor.functions.changes import Changes
 from torpor.functions.gate import Gate
 from torpor.functions.ports import CodeStore
-from torpor.functions.write_through import WriteThrough
 from torpor.store.database import Database
 from torpor.store.layer_table import LayerTable
 
@@ -57,7 +57,7 @@ class Layers:
         self._limits = limits
         self._versions = {(one.name, one.version): one for one in stored[0]}
         self._last = dict(stored[1])
-        self._writes = WriteThrough()
+        self._changes = Changes()
 
     @classmethod
     async def open(
@@ -69,7 +69,7 @@ class Layers:
 
     async def wait_written(self) -> None:
         """Wait for the changes that are being written, whose callers may have gone."""
-        await self._writes.wait_written()
+        await self._changes.wait_written()
 
     def get(self, name: str, version: int) -> LayerVersion:
         """Raises ResourceNotFound."""
@@ -104,7 +104,7 @@ class Layers:
                 number = self._last.get(name, 0) + 1
                 return LayerVersion(name=name, version=number, bundle=bundle, unpacked=unpacked, **about)
 
-            return await self._writes.change(prepare, self._table.put, self._put)
+            return await self._changes.replace(prepare, self._table.put, self._put)
 
     async def delete(self, name: str, version: int) -> None:
         """Remove a version; what is not there is removed already."""
@@ -114,7 +114,7 @@ class Layers:
         def prepare() -> LayerVersion:
             return self.get(name, version)
 
-        await self._writes.change(
+        await self._changes.replace(
             prepare, self._table.delete, lambda gone: self._versions.pop((gone.name, gone.version))
         )
 
@@ -175,7 +175,7 @@ class Layers:
             statements = {**found.statements, statement_id: json.dumps(statement, separators=(",", ":"))}
             return found.evolve(statements=statements, policy_revision=str(uuid.uuid4()))
 
-        return await self._writes.change(prepare, self._table.put, self._put)
+        return await self._changes.replace(prepare, self._table.put, self._put)
 
     async def disallow(self, name: str, version: int, statement_id: str, revision: str | None = None) -> None:
         """Remove a statement. Raises ResourceNotFound, PreconditionFailed."""
@@ -187,7 +187,7 @@ class Layers:
             left = {one: text for one, text in found.statements.items() if one != statement_id}
             return found.evolve(statements=left, policy_revision=str(uuid.uuid4()))
 
-        await self._writes.change(prepare, self._table.put, self._put)
+        await self._changes.replace(prepare, self._table.put, self._put)
 
     def _at(self, name: str, version: int, revision: str | None) -> LayerVersion:
         found = self.get(name, version)
