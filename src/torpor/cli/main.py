@@ -16,6 +16,7 @@ from torpor import __version__
 from torpor.cli import flags, output
 from torpor.cli.commands import (
     deploy,
+    dev,
     environment,
     functions,
     init,
@@ -37,6 +38,7 @@ _COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("up", up.up),
     ("init", init.init),
     ("deploy", deploy.deploy),
+    ("dev", dev.dev),
     ("invoke", invoke.invoke),
     ("publish", versions.publish),
     ("ls", functions.list_functions),

@@ -81,7 +81,7 @@ def invoke(
     if http:
         _over_http(client, name, http, payload, header or [], as_json=as_json)
     else:
-        _as_lambda(client, name, _event(payload), dry_run=dry_run, tail=tail, as_json=as_json)
+        _as_lambda(client, name, read_event(payload), dry_run=dry_run, tail=tail, as_json=as_json)
 
 
 def _as_lambda(client: Client, name: str, event: bytes, *, dry_run: bool, tail: bool, as_json: bool) -> None:
@@ -104,7 +104,7 @@ def _as_lambda(client: Client, name: str, event: bytes, *, dry_run: bool, tail: 
         if fault:
             raise typer.Exit(Failed.exit_code)
     elif fault:
-        raise Failed(_told(answer.body, fault), code=fault)
+        raise Failed(error_text(answer.body, fault), code=fault)
     elif dry_run:
         output.say(f"{name} would be invoked")
     else:
@@ -147,7 +147,8 @@ def _over_http(
         raise typer.Exit(Failed.exit_code)
 
 
-def _event(payload: str | None) -> bytes:
+def read_event(payload: str | None) -> bytes:
+    """The event as -d names it, `{}` without. Raises WrongUse where it is not JSON."""
     event = _bytes(payload) if payload is not None else b"{}"
     try:
         json.loads(event)
@@ -207,7 +208,7 @@ def _measured(answer: Answer) -> dict[str, Any]:
     return told
 
 
-def _told(body: bytes, fault: str) -> str:
+def error_text(body: bytes, fault: str) -> str:
     """A function's error in the words of a Python traceback."""
     error = _json_or_text(body)
     if not isinstance(error, Mapping):
