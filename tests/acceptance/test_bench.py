@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
 def report(tmp_path_factory):
     """A quick run of everything that needs no other platform: whether it measures, not what."""
     file = tmp_path_factory.mktemp("bench") / "figures.json"
-    chosen = ["--only", "limits,cold,warm,throughput,burst,sleeping", "--quick", "--json", str(file)]
+    chosen = ["--only", "limits,cold,warm,throughput,burst,sleeping,dev_loop", "--quick", "--json", str(file)]
     done = subprocess.run([*RUN, *chosen], capture_output=True, text=True, timeout=580, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(file.read_text()) | {"printed": done.stdout}

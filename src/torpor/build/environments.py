@@ -54,14 +54,19 @@ class Environments:
         self._building: SingleFlight[Environment] = SingleFlight()
         self.interpreters = Interpreters(run, options)
 
-    async def ensure(self, code_dir: Path, *, runtime: str, source_builds: bool) -> Environment:
+    async def ensure(
+        self, code_dir: Path, *, runtime: str, source_builds: bool, more: tuple[str, ...] = ()
+    ) -> Environment:
         """The environment for the code in `code_dir`, built if it is not there. Stored code is byte-compiled for it.
+
+        `more` are requirements besides the code's own.
 
         A custom runtime brings what it needs: its environment has no packages, and only the guest runs on it.
         Raises InterpreterMissing, or BuildFailed with the last lines of what went wrong.
         """
         custom = is_custom(runtime)
         requirements = _NOTHING if custom else await self._requirements(code_dir, source_builds=source_builds)
+        requirements = requirements.extended(more)
         interpreter = await self.interpreters.find(OWN_RUNTIME if custom else runtime)
         if not requirements.accepts(interpreter.text):
             raise BuildFailed(

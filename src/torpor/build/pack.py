@@ -19,8 +19,20 @@ from torpor.core.limits import MIB, Limits
 
 IGNORE_FILE = ".torporignore"
 _NEVER_FOLDERS = {
-    *(".git", ".hg", ".svn", ".venv", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox", ".nox"),
-    *(".idea", ".ipynb_checkpoints"),
+    *(
+        ".git",
+        ".hg",
+        ".svn",
+        ".venv",
+        "__pycache__",
+        ".mypy_cache",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".tox",
+        ".nox",
+        ".vscode",
+    ),
+    *(".idea", ".vscode", ".ipynb_checkpoints"),
 }
 _KEPT_APART = ("key.json", "torpor.db")  # what a server's data folder holds: its key is for nobody's code
 _NEVER_FILES = {IGNORE_FILE, ".DS_Store", ".gitignore"}

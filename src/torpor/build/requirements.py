@@ -6,7 +6,7 @@ name local folders, source trees and indexes, and would be followed with the ser
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,10 @@ class Requirements:
     declared: Declared
     source: str
     python: str = ""
+
+    def extended(self, more: tuple[str, ...]) -> Requirements:
+        """These, and requirements that the code does not name itself."""
+        return self if not more else replace(self, declared=self.declared + Declared(lines=more))
 
     def accepts(self, version: str) -> bool:
         return not self.python or SpecifierSet(self.python).contains(version, prereleases=True)

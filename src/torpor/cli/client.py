@@ -32,6 +32,7 @@ class Client:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.answer_s: float = ANSWER_S  # how long an answer may take
 
     def request(
         self,
@@ -98,7 +99,7 @@ class Client:
         except OSError as error:
             raise self._silent(error) from error
         if connection.sock is not None:
-            connection.sock.settimeout(ANSWER_S)
+            connection.sock.settimeout(self.answer_s)
         return connection
 
     def _exchange(

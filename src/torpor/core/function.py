@@ -87,6 +87,7 @@ class FunctionConfig:
     log_group: str = ""  # empty: /aws/lambda/NAME
     dead_letter: str = ""  # ARN of a queue or topic
     layers: tuple[FunctionLayer, ...] = ()  # merged in this order under /opt
+    debug_port: int = 0  # of this machine, where a debugger waits for the instance; 0: none does
 
     def evolve(self, **changes: Any) -> FunctionConfig:
         return replace(self, **changes)

@@ -64,7 +64,7 @@ class DeploymentChecks:
         """Check this function's serving revision soon; what was being checked of it is superseded."""
         key = record.name, record.version
         self.cancel(key)
-        if self._closed or record.serving is None:
+        if self._closed or record.serving is None or record.serving.config.debug_port:  # a debugger waits for a call
             return
         self._waiting[key] = record
         if len(self._waiting) > _MOST_WAITING:

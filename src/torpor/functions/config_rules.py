@@ -45,6 +45,7 @@ _VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
 _LOG_GROUP = re.compile(r"[a-zA-Z0-9._/#-]{0,512}")
 _DEAD_LETTER = re.compile(r"arn:aws[a-zA-Z-]*:(?:sqs|sns):[a-z0-9-]+:\d{12}:[a-zA-Z0-9_.-]{1,256}")
 _MOST_TAGS = 50
+_DEBUGGED_S = 86_400  # people think while an invocation stands at a breakpoint
 _FIXED = frozenset({"name"})
 _TEXTS = (
     "name",
@@ -59,7 +60,7 @@ _TEXTS = (
     "log_group",
     "dead_letter",
 )
-_NUMBERS = ("timeout_s", "memory_mb", "tmp_mb", "max_concurrency")
+_NUMBERS = ("timeout_s", "memory_mb", "tmp_mb", "max_concurrency", "debug_port")
 
 
 class ConfigRules:
@@ -95,6 +96,7 @@ class ConfigRules:
         _check_dead_letter(config.dead_letter)
         if config.isolation is not Isolation.SANDBOX:
             raise InvalidValue(f"isolation {config.isolation.value!r} is not available yet: leave it out.")
+        _within("debug_port", config.debug_port, 0, 65_535)
         _check_reach(config.reach)
         for entry in config.permissions:
             _check_permission(entry)
@@ -103,7 +105,7 @@ class ConfigRules:
     def _check_sizes(self, config: FunctionConfig) -> None:
         limits = self._limits
         _within("MemorySize", config.memory_mb, limits.memory_min_mb, limits.memory_max_mb)
-        _within("Timeout", config.timeout_s, 1, limits.timeout_s)
+        _within("Timeout", config.timeout_s, 1, _DEBUGGED_S if config.debug_port else limits.timeout_s)
         _within("EphemeralStorage.Size", config.tmp_mb, limits.tmp_min_mb, limits.tmp_max_mb)
         _within("max_concurrency", config.max_concurrency, 1, limits.concurrency)
         keep = config.keep_alive_s

@@ -23,6 +23,7 @@ from torpor.store.function_table import FunctionRecord, Serving
 
 _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
+_DEBUGGER = ("debugpy>=1.8,<2",)
 _CHECK_S = 15.0  # so long, at the most, who waits for a build waits for its check too
 
 
@@ -325,7 +326,10 @@ class Deployer:
         async with self._slots, self.environment_gate.shared():
             code_dir = await self._bundles.extract(record.function.bundle)
             environment = await self._environments.ensure(
-                code_dir, runtime=config.runtime, source_builds=config.source_builds
+                code_dir,
+                runtime=config.runtime,
+                source_builds=config.source_builds,
+                more=_DEBUGGER if config.debug_port else (),
             )
             await self._layers.prepare(config.layers, config.runtime)
             await self._finish(self._take_over(record, environment))

@@ -49,7 +49,9 @@ class LayerStore(Protocol):
 class EnvironmentStore(Protocol):
     """Environments by digest. `sweep` blocks; it is called while nothing is between `ensure` and the catalog."""
 
-    async def ensure(self, code_dir: Path, *, runtime: str, source_builds: bool) -> Environment: ...
+    async def ensure(
+        self, code_dir: Path, *, runtime: str, source_builds: bool, more: tuple[str, ...] = ()
+    ) -> Environment: ...
 
     def sweep(self, keep: set[str]) -> Freed: ...
 

@@ -22,6 +22,10 @@ def initialise(settings: GuestSettings) -> tuple[Handler, Ready]:
     """Load the handler. What goes wrong passes through: a Fault, or whatever the user's module raised."""
     output.set_up()
     _extend_path(settings)
+    if settings.debug_port:
+        from .debugger import attach
+
+        attach(settings.debug_port)
     before = len(sys.modules)
     started = time.perf_counter()
     handler = find_handler(settings.handler)

@@ -12,7 +12,7 @@ PRIVATE_VARIABLE = "_TORPOR_GUEST"
 class GuestSettings(NamedTuple):
     """`site_packages` is the environment's own; `max_response` in bytes; `concurrency` invocations run at a time.
 
-    A `custom` function brings its own runtime.
+    A `custom` function brings its own runtime. At `debug_port`, if any, a debugger listens.
     """
 
     handler: str
@@ -21,12 +21,13 @@ class GuestSettings(NamedTuple):
     max_response: int = 6291556
     concurrency: int = 1
     custom: bool = False
+    debug_port: int = 0
 
 
-def to_variable(*, site_packages: str, max_response: int, concurrency: int, custom: bool) -> str:
+def to_variable(*, site_packages: str, max_response: int, concurrency: int, custom: bool, debug_port: int = 0) -> str:
     """The private variable's text, written by the runtime."""
     private = {"site_packages": site_packages, "max_response": max_response, "concurrency": concurrency}
-    return json.dumps({**private, "custom": custom})
+    return json.dumps({**private, "custom": custom, "debug_port": debug_port})
 
 
 def take_settings() -> GuestSettings:

@@ -132,6 +132,7 @@ def _reserved(revision: Revision, home: Home, limits: Limits, log_stream: str) -
             max_response=limits.response_payload,
             concurrency=config.max_concurrency,
             custom=is_custom(config.runtime),
+            debug_port=config.debug_port,
         ),
     }
 

@@ -103,7 +103,9 @@ class FakeEnvironments:
         self.most = 0
         self.cancelled = 0
 
-    async def ensure(self, code_dir: Path, *, runtime: str, source_builds: bool) -> Environment:
+    async def ensure(
+        self, code_dir: Path, *, runtime: str, source_builds: bool, more: tuple[str, ...] = ()
+    ) -> Environment:
         self.building += 1
         self.most = max(self.most, self.building)
         try:
