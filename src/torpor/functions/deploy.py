@@ -168,17 +168,19 @@ class Deployer:
         """Remove the function, its URL and its log; running invocations end. Raises FunctionNotFound."""
         await self._finish(self._delete(name))
 
-    async def wait_settled(self, name: str, timeout_s: float | None = None, *, version: str | None = None) -> Function:
+    async def wait_settled(
+        self, name: str, timeout_s: float | None = None, *, version: str | None = None, checked: bool = True
+    ) -> Function:
         """The function, once nothing is being built for it, or when the time is up. Raises FunctionNotFound.
 
-        Its deployment check is waited for, too, though not for long.
+        With `checked`, its deployment check is waited for, too, though not for long.
         """
         now = asyncio.get_running_loop().time
         deadline = None if timeout_s is None else now() + timeout_s
         key = name, self._catalog.get(name, version).version
         while (build := self._builds.get(key)) is not None and (deadline is None or now() < deadline):
             await asyncio.wait({build}, timeout=None if deadline is None else deadline - now())
-        if self._catalog.get(*key).state is State.ACTIVE:
+        if checked and self._catalog.get(*key).state is State.ACTIVE:
             await self._checks.wait(key, _CHECK_S if deadline is None else min(_CHECK_S, max(0.0, deadline - now())))
         return self._catalog.get(*key)
 

@@ -83,7 +83,8 @@ class Management:
         name = request.path_params["name"]
         wait_s = _decimal(request, "wait_s", 0.0, most=LONGEST_WAIT_S)
         if wait_s > 0:
-            await self._unless_closing(self._use.deployer.wait_settled(name, wait_s))
+            checked = request.query_params.get("until") != "built"
+            await self._unless_closing(self._use.deployer.wait_settled(name, wait_s, checked=checked))
         qualifier = request.query_params.get("qualifier") or None
         return _json(self._describe(self._use.catalog.get(name, qualifier), qualifier))
 

@@ -128,7 +128,7 @@ class FakeWorld:
         if self.urls.pop(name, None) is None:
             del self.functions[name]
 
-    async def wait_settled(self, name, timeout_s=None):
+    async def wait_settled(self, name, timeout_s=None, *, checked=True):
         self.waits.append(timeout_s)
         self.get(name)
         await self.settled.wait()

@@ -160,13 +160,19 @@ def put(client: Client, name: str, config: dict[str, Any], archive: bytes) -> di
     return accepted
 
 
-def wait_settled(client: Client, name: str, description: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
-    """Wait for the build, however long. Raises Failed with the reason that the server gives."""
+def wait_settled(
+    client: Client, name: str, description: dict[str, Any], *, quiet: bool, checked: bool = True
+) -> dict[str, Any]:
+    """Wait for the build, however long, and with `checked` for its deployment check.
+
+    Raises Failed with the reason that the server gives.
+    """
+    query: dict[str, object] = {"wait_s": WAIT_S} | ({} if checked else {"until": "built"})
     begun = time.monotonic()
     with output.progress(f"building {name}", quiet=quiet):
         while not settled(description):
             asked = time.monotonic()
-            description = client.call("GET", function_path(name), query={"wait_s": WAIT_S})
+            description = client.call("GET", function_path(name), query=query)
             # A server that is stopping answers at once: it is not to be asked without end.
             time.sleep(max(0.0, ASKED_EVERY_S - (time.monotonic() - asked)))
     if description.get("state") == "Failed":

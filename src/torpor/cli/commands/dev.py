@@ -58,7 +58,7 @@ def dev(
     data: flags.Data = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Deploy at every save, and call the function again with the last event.
+    """Run every saved change at once, with the last event.
 
     Enter or r calls it again, JSON calls it with that event, q leaves; what the function logs is shown as it comes.
     Errors name the file and line on this machine. The function stays deployed.
@@ -107,7 +107,7 @@ class Bench:
         name, config, archive = prepared(self.path, self._given, self._env)
         if self._debug_port:
             config |= debugged(config, self._debug_port)
-        wait_settled(self._client, name, put(self._client, name, config, archive), quiet=True)
+        wait_settled(self._client, name, put(self._client, name, config, archive), quiet=True, checked=False)
 
     def call(self, event: bytes) -> Answered:
         """Invoke the function. Raises Failure."""
