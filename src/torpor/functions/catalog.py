@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from torpor.store.function_table import FunctionRecord, FunctionTable
 from torpor.store.reservation_table import ReservationTable
 from torpor.store.role_table import RoleTable
 from torpor.store.url_table import UrlTable
+
+_NUMBER = re.compile(r"[0-9]{1,18}")  # markers come from outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +168,7 @@ class Catalog:
                 yield from self._versions_after(name, "")
 
     def _versions_after(self, name: str, version: str) -> Iterator[FunctionRecord]:
-        seen = int(version) if version.isdigit() else 0
+        seen = int(version) if _NUMBER.fullmatch(version) else 0
         return (one for one in self._versions.get(name, {}).values() if int(one.version) > seen)
 
     async def add(self, record: FunctionRecord, version: FunctionRecord | None = None) -> FunctionRecord:

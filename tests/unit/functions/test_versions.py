@@ -270,6 +270,15 @@ async def test_listings_are_paged_through_versions(world):
     assert seen == [("a", "$LATEST"), ("a", "1"), ("b", "$LATEST"), ("b", "1")]
 
 
+@pytest.mark.parametrize("marker", ["echo:" + "9" * 5000, "echo:²", "::", "echo:1:2", "\0"])
+async def test_a_forged_marker_is_only_a_place_in_a_list(world, marker):
+    """Markers come back from clients: what was never one gives some page, and no failure."""
+    await world.deployed()
+    await world.deployer.publish("echo")
+    assert len(world.catalog.list(marker, versions=True).functions) <= 2
+    assert len(world.catalog.list_versions("echo", marker.partition(":")[2]).functions) <= 2
+
+
 async def test_variables_are_not_readable_in_a_copied_database(world):
     """Neither of the function, nor of its versions, nor of what still serves during an update."""
     await world.deployed(variables={"TOKEN": "top-secret-value"})
