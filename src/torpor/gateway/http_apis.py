@@ -134,7 +134,7 @@ class HttpApiServer:
         headers = (*response.headers, ("apigw-requestid", request.request_id))
         if target.prefix:
             headers = (*_below(target.prefix, headers, request), SANDBOXED)
-        return replace(response, headers=headers)
+        return HttpResponse(status=response.status, headers=headers, body=response.body)
 
     async def _serve(self, request: HttpRequest, target: ApiTarget, read: ReadBody) -> HttpResponse:
         api = self._apis.find(target.api_id)
@@ -182,7 +182,8 @@ class HttpApiServer:
     async def _admit(self, request: HttpRequest, target: ApiTarget, route: Route, read: ReadBody) -> HttpRequest:
         """The request with its body and who made it. Raises AccessDenied where the route asks for a signature."""
         if route.authorization == "NONE":
-            return without_credentials(replace(request, body=await read(request)), self._authenticator)
+            body = await read(request)
+            return without_credentials(replace(request, body=body) if body else request, self._authenticator)
         try:
             proof = self._authenticator.begin(request)
         except TorporError:
@@ -214,7 +215,8 @@ class HttpApiServer:
         except TimeoutError:
             return _said(503, "Service Unavailable")
         response = _translate(outcome, integration.payload)
-        return replace(response, headers=(*response.headers, *accounting(outcome)))
+        headers = (*response.headers, *accounting(outcome))
+        return HttpResponse(status=response.status, headers=headers, body=response.body)
 
     def _view(self, api: HttpApi, stage: Stage) -> _View | None:
         known = self._views.get(api.id)
