@@ -2,10 +2,12 @@
 
 import importlib.metadata
 import importlib.util
+import io
 import json
 import os
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -139,3 +141,25 @@ def test_deploy_warns_of_a_bootstrap_that_is_missing_or_cannot_run(server, tmp_p
     assert "run `chmod +x bootstrap`" in server.cli("deploy", folder).stderr
     Path(folder, "bootstrap").rename(Path(folder, "strap"))
     assert "no file named bootstrap" in server.cli("deploy", folder).stderr
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="a shell's client of the Runtime API is the host's curl")
+def test_a_bootstrap_may_lie_in_a_layer(server, create):
+    """A function that brings data alone, on a runtime that a layer brings."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        entry = zipfile.ZipInfo("bootstrap")
+        entry.external_attr = 0o755 << 16
+        archive.writestr(entry, SHELL)
+    client = server.client("lambda")
+    layer = client.publish_layer_version(LayerName="shell", Content={"ZipFile": packed.getvalue()})
+    create(
+        server,
+        "layered",
+        {"data.txt": "some"},
+        Runtime="provided.al2023",
+        Handler="x",
+        Layers=[layer["LayerVersionArn"]],
+    )
+    said, _ = invoke(server, "layered", {"a": 2})
+    assert said["echo"] == {"a": 2}

@@ -198,3 +198,16 @@ def test_a_stream_beyond_the_limit_is_cut_with_lambdas_error(server, story):
     _, body, complete = streamed(story, mb=25)
     assert len(body) <= 20 << 20
     assert complete["ErrorCode"] == "Function.ResponseSizeTooLarge"
+
+
+def test_a_function_may_read_another_ones_stream(server, story, create):
+    """Through its door, with the rights that its configuration gives it, piece by piece."""
+    code = """
+import boto3, json
+def handler(event, context):
+    answer = boto3.client("lambda").invoke_with_response_stream(FunctionName="story", Payload=json.dumps({"mb": 2}))
+    return [sum(len(one["PayloadChunk"]["Payload"]) for one in answer["EventStream"] if "PayloadChunk" in one)]
+"""
+    client = create(server, "reader", code, Timeout=30, Tags={"torpor:permissions": "lambda:InvokeFunction/story"})
+    answer = client.invoke(FunctionName="reader")
+    assert json.loads(answer["Payload"].read()) == [(2 << 20) + len("one last")], answer
