@@ -65,7 +65,7 @@ LONG = {
     "library-with-a-loop": importing("looping", "keep open .*eventpoll", use="looping.loop.is_closed()"),
     "library-that-ran-a-loop": importing("looped", use="looped.value"),
     "library-that-hangs-in-a-fork": importing("forkshy", "forked instance", use="forkshy.use()", timeout_s=1),
-    "library-whose-hook-hangs": importing("hooked", "did not fork"),
+    "library-whose-hook-hangs": importing("hooked", "did not fork|not ready within"),
     "kmeans": case("kmeans"),
     "random-forest": case("forest"),
     "loky": case("validation"),

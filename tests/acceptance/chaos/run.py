@@ -136,6 +136,7 @@ def main() -> None:
         report |= {"churned": churned.result(), "killed": killed.result()}
         sampler.join()
     report["asleep"] = wait_for(lambda: not _instances(traces(pid, groups)), KEPT)
+    time.sleep(EBB_S)  # the processes are gone, and what they had is being put away
     report["after"] = traces(pid, groups)
     report |= {
         "outcomes": dict(sorted(record.outcomes.items())), "starts": record.starts, "left": record.left,
