@@ -71,3 +71,36 @@ def test_the_published_command_line_reads_them(server, create, aws):
     assert "first words" in [event["message"].strip() for event in read["events"]]
     run("put-retention-policy", *group, "--retention-in-days", "7")
     assert '"retentionInDays": 7' in json.dumps(run("describe-log-groups"))
+
+
+SPEAK = """
+import logging
+
+log = logging.getLogger("shop")
+
+def handler(event, context):
+    log.debug("too fine")
+    log.warning("order %s", 7, extra={"order": 7})
+    if event.get("fail"):
+        raise ValueError("no such order")
+"""
+
+
+def test_logging_config_takes_effect(server, create):
+    """JSON records with levels, platform events, and a group of its own that outlives the function."""
+    config = {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO", "LogGroup": "/shop/orders"}
+    client, logs = create(server, "shop", SPEAK, LoggingConfig=config), server.client("logs")
+    client.invoke(FunctionName="shop", Payload=b"{}")
+    client.invoke(FunctionName="shop", Payload=b'{"fail": true}')
+    read = logs.filter_log_events(logGroupName="/shop/orders", filterPattern="{ $.order = 7 }")["events"]
+    (first, _) = [json.loads(event["message"]) for event in read]
+    assert (first["level"], first["message"], first["logger"]) == ("WARNING", "order 7", "shop")
+    assert first["requestId"]
+    everything = logs.filter_log_events(logGroupName="/shop/orders")["events"]
+    assert not [event for event in everything if "too fine" in event["message"]]
+    kinds = [json.loads(event["message"]).get("type") for event in everything if event["message"].startswith('{"t')]
+    assert {"platform.start", "platform.report"} <= set(kinds)
+    failed = logs.filter_log_events(logGroupName="/shop/orders", filterPattern='{ $.errorType = "ValueError" }')
+    assert json.loads(failed["events"][0]["message"])["level"] == "ERROR"
+    assert "order 7" in server.cli("logs", "shop").stdout
+    client.delete_function(FunctionName="shop")

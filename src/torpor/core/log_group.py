@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from torpor.core.arn import is_function_name
+from torpor.core.function import FunctionConfig
 
 PREFIX = "/aws/lambda/"
 _NAME = re.compile(r"[a-zA-Z0-9_\-/.#]{1,512}")
@@ -26,6 +27,11 @@ class LogGroup:
 
     def evolve(self, **changes: Any) -> LogGroup:
         return replace(self, **changes)
+
+
+def log_group_of(config: FunctionConfig) -> str:
+    """Where a function's lines go: its own group, or the one that it names."""
+    return config.log_group or f"{PREFIX}{config.name}"
 
 
 def is_group_name(text: str) -> bool:

@@ -51,6 +51,8 @@ class Table(Protocol):
 class Named(Protocol):
     @property
     def name(self) -> str: ...
+    @property
+    def function(self) -> Function: ...
 
 
 class Functions(Protocol):
@@ -133,7 +135,9 @@ class LogGroups:
         function = function_of(name)
         if function is not None and self._functions.find(function) is not None:
             return group or LogGroup(name=name, created=self._functions.get(function).modified)
-        return group if group is not None and group.explicit else None
+        if group is not None and group.explicit:
+            return group
+        return (group or LogGroup(name=name)) if name in self._configured() else None
 
     def get(self, name: str) -> LogGroup:
         """Raises ResourceNotFound."""
@@ -145,7 +149,7 @@ class LogGroups:
     def all(self) -> list[LogGroup]:
         """In order of their names."""
         names = {f"{PREFIX}{record.name}" for record in self._functions.records()}
-        names |= {group.name for group in self._groups.values() if group.explicit}
+        names |= {group.name for group in self._groups.values() if group.explicit} | self._configured()
         return [group for name in sorted(names) if (group := self.find(name)) is not None]
 
     async def create(self, name: str, tags: dict[str, str]) -> None:
@@ -182,7 +186,12 @@ class LogGroups:
 
     def kept(self) -> set[str]:
         """What must not be swept away besides functions' own logs, as the store names it."""
-        return {key_of(group.name) for group in self._groups.values() if group.explicit}
+        made = {group.name for group in self._groups.values() if group.explicit}
+        return {key_of(name) for name in made | self._configured()}
+
+    def _configured(self) -> set[str]:
+        """Groups that functions name in their LoggingConfig: there from then on."""
+        return {record.function.config.log_group for record in self._functions.records()} - {""}
 
     # Events
 
@@ -242,7 +251,11 @@ class LogGroups:
     # Retention
 
     async def sweep(self) -> None:
-        """Remove what is too old, of all groups."""
+        """Remove what is too old, of all groups; let those that functions name outlive them."""
+        for name in self._configured():
+            if function_of(name) is None and name not in self._groups:
+                async with self._writing:
+                    await self._put(LogGroup(name=name, explicit=True))
         for group in list(self._groups.values()):
             await asyncio.to_thread(self._expire, group)
 

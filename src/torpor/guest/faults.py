@@ -38,6 +38,11 @@ def encode(error: dict[str, Any]) -> bytes:
 
 def log(error: dict[str, Any], hint: str = "") -> None:
     """Write the error where the function's output goes, as Lambda's runtime does; a hint of our own comes last."""
+    if os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON":
+        from .json_log import error_line  # only functions that ask for JSON pay for the import
+
+        sys.stdout.write(error_line({**error, "hint": hint} if hint else error) + "\n")
+        return
     message = ": ".join(part for part in (error["errorType"], error["errorMessage"]) if part)
     lines = [f"[ERROR] {message}", "Traceback (most recent call last):"]
     for entry in error["stackTrace"]:

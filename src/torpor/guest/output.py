@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import sys
 import time
 from contextvars import ContextVar
@@ -37,12 +38,21 @@ def set_up() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
-    formatter = logging.Formatter(_FORMAT, _DATE_FORMAT)
-    formatter.converter = time.gmtime
     handler = _Stdout()
-    handler.setFormatter(formatter)
+    handler.setFormatter(_formatter())
     handler.addFilter(_Requests())
     logging.getLogger().addHandler(handler)
+
+
+def _formatter() -> logging.Formatter:
+    if os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON":  # as its LoggingConfig asks for
+        from .json_log import JsonFormatter, level_of  # only these pay for the import
+
+        logging.getLogger().setLevel(level_of(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO")))
+        return JsonFormatter()
+    formatter = logging.Formatter(_FORMAT, _DATE_FORMAT)
+    formatter.converter = time.gmtime
+    return formatter
 
 
 def flush() -> None:

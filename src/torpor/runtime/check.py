@@ -97,14 +97,14 @@ class Checker:
             error=error,
             may_fork=bool(start.reason) and not world.spec.no_zygote,
         )
-        self._tell(revision, world, trial)
+        self._tell(world, trial)
         if ending is not Ending.UNKNOWN and world.spec.no_zygote != _ON_PURPOSE:
             self._starts.note(revision, start)
         return trial
 
-    def _tell(self, revision: Revision, world: World, trial: Trial) -> None:
+    def _tell(self, world: World, trial: Trial) -> None:
         """Where the function's owner looks first: in its log."""
-        write = Journal(self._shared.log_sink, revision.name, world.log_stream).write
+        write = Journal(self._shared.log_sink, world.log_key, world.log_stream).write
         if trial.error:
             write(f"The deployment check found that it does not initialise: {trial.error}".encode())
         write(journal.init_report(trial.took_s * 1000, ok=trial.ending is Ending.READY))

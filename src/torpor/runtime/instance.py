@@ -20,12 +20,13 @@ from torpor.core.function import Revision
 from torpor.core.invocation import Depth, Outcome, Result, Usage
 from torpor.core.limits import Limits
 from torpor.policy.billing import billed_ms
-from torpor.runtime import faults, journal
+from torpor.runtime import faults
 from torpor.runtime.attachment import Attachment
 from torpor.runtime.control import Control
 from torpor.runtime.faults import Failure, InitFailed
 from torpor.runtime.job import Job
-from torpor.runtime.journal import Journal, LogSink
+from torpor.runtime.journal import LogSink
+from torpor.runtime.json_journal import open_journal
 from torpor.runtime.meter import Meter
 from torpor.runtime.output import OutputReader
 from torpor.runtime.ports import DoorOpener, SecretsOf, no_secrets
@@ -84,7 +85,7 @@ class Instance:
         self._shared = shared
         self._owner = owner
         self._loop = asyncio.get_running_loop()
-        self._journal = Journal(shared.log_sink, revision.name, world.log_stream)
+        self._journal = open_journal(shared.log_sink, revision.config, world.log_key, world.log_stream)
         self._arn = shared.home.function_arn(revision.name)
         self._timeout_ms = int(revision.config.timeout_s * 1000)
         self._jobs: dict[int, Job] = {}
@@ -113,7 +114,7 @@ class Instance:
 
         Raises StartFailed (torpor's or the machine's fault), NotSupported, or InitFailed (the function's own fault).
         """
-        self._journal.write(journal.init_start(self.revision.config.runtime))
+        self._journal.init_start(self.revision.config.runtime, self.revision.version)
         try:
             await self._launch()
             await self._initialise()
@@ -261,8 +262,7 @@ class Instance:
     def _tell_start(self, job: Job) -> None:
         """Write its START line, unless that was done."""
         if job.start_ms:
-            line = journal.start(job.request_id, self.revision.version).encode()
-            self._journal.write(line, job.request_id, job.tail, at_ms=job.start_ms)
+            self._journal.begin(job.request_id, self.revision.version, job.start_ms, job.tail)
             job.start_ms = 0
 
     def _finish(self, request: int, payload: bytes, result: Result) -> None:
@@ -319,7 +319,7 @@ class Instance:
         failure = faults.timed_out(self.revision.config.timeout_s)
         self.end(faults.killed())
         self._tell_start(job)
-        self._journal.write(journal.timed_out(job.request_id, failure.text), job.request_id, job.tail)
+        self._journal.timed_out(job.request_id, failure.text, job.tail)
         self._finish(request, failure.payload(job.request_id), failure.result)
 
     # ── what the guest says ─────────────────────────────────────────────────────────────────────────────────────────

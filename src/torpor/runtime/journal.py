@@ -52,6 +52,18 @@ class Journal:
         if tail is not None:
             tail.add(line)
 
+    def init_start(self, runtime: str, version: str) -> None:  # noqa: ARG002  (JSON has it)
+        """An instance begins."""
+        self.write(init_start(runtime))
+
+    def begin(self, request_id: str, version: str, at_ms: int, tail: Tail | None) -> None:
+        """An invocation began at a Unix time in milliseconds."""
+        self.write(start(request_id, version).encode(), request_id, tail, at_ms)
+
+    def timed_out(self, request_id: str, text: str, tail: Tail | None) -> None:
+        """An invocation ran out of time."""
+        self.write(timed_out(request_id, text), request_id, tail)
+
     def conclude(self, usage: Usage, start_ms: int, tail: Tail | None) -> None:
         """END and REPORT, and before them START, if it is not written yet: `start_ms` is when it should have been.
 

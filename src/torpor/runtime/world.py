@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from torpor.core.arn import Home
-from torpor.core.function import Environment, Revision, is_custom
+from torpor.core.function import Environment, FunctionConfig, Revision, is_custom
 from torpor.core.limits import Limits
+from torpor.core.log_group import key_of, log_group_of
 from torpor.guest import layout
 from torpor.guest.settings import PRIVATE_VARIABLE, to_variable
 from torpor.policy import preload, reach
@@ -39,6 +40,7 @@ class World:
     spec: LaunchSpec
     instance_id: str
     log_stream: str
+    log_key: str  # of its group, as the store of logs names it
 
     def with_variables(self, found: Mapping[str, str]) -> LaunchSpec:
         """What to launch, with secrets in its environment: here they join it, and no world keeps them."""
@@ -74,7 +76,7 @@ def build_world(
         zygote=base,
         no_zygote=no_zygote or preload.variable_in_the_way(env, base.env),
     )
-    return World(spec, instance_id, log_stream)
+    return World(spec, instance_id, log_stream, key_of(log_group_of(config)))
 
 
 def variables(revision: Revision, *, home: Home, limits: Limits, log_stream: str) -> dict[str, str]:
@@ -120,7 +122,8 @@ def _reserved(revision: Revision, home: Home, limits: Limits, log_stream: str) -
         "AWS_LAMBDA_FUNCTION_NAME": config.name,
         "AWS_LAMBDA_FUNCTION_VERSION": revision.version,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.memory_mb),
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{config.name}",
+        "AWS_LAMBDA_LOG_GROUP_NAME": log_group_of(config),
+        **_log_format(config),
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         **({} if is_custom(config.runtime) else {"AWS_EXECUTION_ENV": f"AWS_Lambda_{config.runtime}"}),
@@ -135,6 +138,13 @@ def _reserved(revision: Revision, home: Home, limits: Limits, log_stream: str) -
             debug_port=config.debug_port,
         ),
     }
+
+
+def _log_format(config: FunctionConfig) -> Mapping[str, str]:
+    """What Lambda tells a runtime of its LoggingConfig."""
+    if config.log_format != "JSON":
+        return {}
+    return {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": config.application_log_level or "INFO"}
 
 
 def _credentials() -> Mapping[str, str]:
