@@ -148,6 +148,7 @@ async def running(settings: ServerSettings, variables: Mapping[str, str]) -> Asy
         back.warm_up.begin()
         serving = await server.serve([listener])
         stack.push_async_callback(_close_edge, serving, management, settings.grace_s)
+        stack.callback(back.log_groups.closing.set)
         record = ServerRecord(
             url=local,
             pid=os.getpid(),

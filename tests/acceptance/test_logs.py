@@ -104,3 +104,21 @@ def test_logging_config_takes_effect(server, create):
     assert json.loads(failed["events"][0]["message"])["level"] == "ERROR"
     assert "order 7" in server.cli("logs", "shop").stdout
     client.delete_function(FunctionName="shop")
+
+
+def test_a_live_tail_brings_what_comes(server, create):
+    """By an event stream: the session's start, then what is written from then on and matches."""
+    client = create(server, "tailed", TALK)
+    client.invoke(FunctionName="tailed", Payload=b'{"say": ["words before"]}')
+    logs = server.client("logs", inject_host_prefix=False)
+    arn = "arn:aws:logs:us-east-1:000000000000:log-group:/aws/lambda/tailed"
+    session = logs.start_live_tail(logGroupIdentifiers=[arn], logEventFilterPattern="words")["responseStream"]
+    events = iter(session)
+    assert next(events)["sessionStart"]["logEventFilterPattern"] == "words"
+    client.invoke(FunctionName="tailed", Payload=b'{"say": ["words after", "unheard"]}')
+    for event in events:
+        results = event["sessionUpdate"]["sessionResults"]
+        if results:
+            break
+    assert [(one["message"], one["logGroupIdentifier"]) for one in results] == [("words after\n", arn)]
+    session.close()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torpor.aws.live_tail import LiveTail
 from torpor.aws.log_places import event_id, place_of, token_of
 from torpor.aws.paging import page
 from torpor.aws.service import Call, Params, Result, Service
@@ -27,6 +29,7 @@ def logs_service(groups: LogGroups, home: Home) -> Service:
         handlers={
             **GroupOperations(groups, names).handlers(),
             **EventOperations(groups, names).handlers(),
+            "StartLiveTail": LiveTails(groups, names).start_live_tail,
         },
         codes={
             "InvalidParameterValueException": "InvalidParameterException",
@@ -237,6 +240,35 @@ class EventOperations:
         ]
         token = token_of(found.behind, forward=True) if found.more else None
         return {"events": events, "searchedLogStreams": [], "nextToken": token}
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTails:
+    """The handler of StartLiveTail."""
+
+    groups: LogGroups
+    names: GroupNames
+
+    async def start_live_tail(self, call: Call, params: Params) -> Result:
+        given = params["logGroupIdentifiers"]
+        if (params.get("logStreamNames") or params.get("logStreamNamePrefixes")) and len(given) > 1:
+            raise InvalidValue("Streams can be chosen in one log group alone.")
+        wanted = Wanted(
+            streams=frozenset(params.get("logStreamNames") or ()),
+            stream_prefix=tuple(params.get("logStreamNamePrefixes") or ("",)),
+            matches=pattern_of(params.get("logEventFilterPattern")),
+        )
+        names = {self.names.plain(one): one for one in given}
+        places = {name: await self.groups.end(name) for name in names}
+        start = {
+            "requestId": call.request_id,
+            "sessionId": str(uuid.uuid4()),
+            "logGroupIdentifiers": given,
+            "logStreamNames": params.get("logStreamNames") or [],
+            "logStreamNamePrefixes": params.get("logStreamNamePrefixes") or [],
+            "logEventFilterPattern": params.get("logEventFilterPattern") or "",
+        }
+        return {"responseStream": LiveTail(self.groups, wanted, places, names, start)}
 
 
 def pattern_of(text: str | None) -> Callable[[str], bool]:

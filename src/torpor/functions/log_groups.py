@@ -76,7 +76,7 @@ class Wanted:
     """Which events: of these streams (empty: of all), from `start_ms` until before `end_ms`, that `matches` takes."""
 
     streams: frozenset[str] = frozenset()
-    stream_prefix: str = ""
+    stream_prefix: str | tuple[str, ...] = ""
     start_ms: int = 0
     end_ms: int | None = None
     matches: Callable[[str], bool] = lambda _line: True
@@ -116,6 +116,7 @@ class LogGroups:
         self._writing = asyncio.Lock()
         self._facts: dict[tuple[str, int, int], dict[str, StreamFacts]] = {}
         self._sweeping: asyncio.Task[None] | None = None
+        self.closing = asyncio.Event()  # whoever follows ends then
 
     async def open(self) -> None:
         """Read what is stored, and remove what is too old from now on, once an hour."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -82,8 +83,8 @@ class FakeCatalog:
     def find(self, name: str) -> Function | None:
         return self.functions.get(name)
 
-    def records(self) -> list[Function]:
-        return list(self.functions.values())
+    def records(self) -> list[Any]:
+        return [SimpleNamespace(name=function.name, function=function) for function in self.functions.values()]
 
     def list(self, after: str | None = None, limit: int = 50, *, versions: bool = False) -> Page:
         names = sorted(name for name in self.functions if after is None or name > after)

@@ -45,6 +45,26 @@ class EventBody:
         self._events.close()
 
 
+class _AfterInitialResponse(EventBody):
+    """JSON-RPC's streams begin with an event that stands for the answer's other members."""
+
+    _begun = False
+
+    async def read(self) -> bytes | None:
+        if not self._begun:
+            self._begun = True
+            return encode(
+                {":event-type": "initial-response", ":content-type": "application/json", ":message-type": "event"},
+                b"{}",
+            )
+        return await super().read()
+
+
+def after_initial_response(shape: Shape, events: Events) -> Body:
+    """The body of a stream in the JSON-RPC protocols."""
+    return _AfterInitialResponse(shape, events)
+
+
 def body_of(shape: Shape, events: Events) -> Body:
     return EventBody(shape, events)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torpor.aws.protocol import json_body
+from torpor.aws.protocol import event_stream, json_body
 from torpor.aws.protocol.dialect import Fault, Headers, Match
 from torpor.aws.protocol.faults import SerializationFailed, UnknownOperation
 from torpor.aws.protocol.model import Operation, ServiceModel
@@ -38,6 +38,14 @@ class JsonRpc:
 
     def answer(self, operation: Operation, result: Mapping[str, Any], request_id: str, extra: Headers) -> HttpResponse:
         headers: Headers = (self._content_type, ("x-amzn-requestid", request_id), *extra)
+        events = (
+            next((one for one in operation.output.members.values() if one.shape.event_stream), None)
+            if (operation.output)
+            else None
+        )
+        if events is not None:
+            stream = event_stream.after_initial_response(events.shape, result[events.name])
+            return HttpResponse(status=200, headers=(("content-type", event_stream.TYPE), *headers[1:]), stream=stream)
         # An operation without output answers with no body; one with an empty output, with {}.
         body = b"" if operation.output is None else json_body.encode(json_body.write_members(operation.output, result))
         return HttpResponse(status=operation.status, headers=headers, body=body)
