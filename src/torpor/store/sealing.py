@@ -54,8 +54,8 @@ class Sealer:
         head, nonce = sealed[: _HEAD_BYTES - _NONCE_BYTES], sealed[_HEAD_BYTES - _NONCE_BYTES : _HEAD_BYTES]
         if head[len(_FORMAT) :] != self._id:
             raise SealingKeyLost(
-                f"Sealed with another key than {self._where} holds: {context.decode(errors='replace')}. Put the key that "
-                "belongs to this database back from a backup: without it, what was sealed cannot be read."
+                f"Sealed with another key than {self._where} holds: {context.decode(errors='replace')}. Put the key "
+                "that belongs to this database back from a backup: without it, what was sealed cannot be read."
             )
         try:
             return self._cipher.decrypt(nonce, sealed[_HEAD_BYTES:], head + context)

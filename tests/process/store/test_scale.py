@@ -13,10 +13,11 @@ from sqlalchemy import insert
 from torpor.core.function import Bundle, Environment, FunctionConfig
 from torpor.functions import lifecycle
 from torpor.store.database import Database
-from torpor.store.function_table import _row
+from torpor.store.function_table import _Rows
 from torpor.store.tables import functions
 
 environment = Environment("cd" * 32, "/data/python/bin/python3", "/data/environments/x/site", ("/data/x", "/data/y"))
+database = Database(Path(sys.argv[1]))
 rows = []
 for number in range(10_000):
     config = FunctionConfig(
@@ -24,8 +25,7 @@ for number in range(10_000):
         description="one of very many", role="arn:aws:iam::000000000000:role/runner",
     )
     record = lifecycle.created(config, Bundle(f"{number:064x}", 1000))
-    rows.append(_row(lifecycle.succeeded(record, environment)))
-database = Database(Path(sys.argv[1]))
+    rows.append(_Rows(database.sealer).row(lifecycle.succeeded(record, environment)))
 with database.begin() as connection:
     connection.execute(insert(functions), rows)
 database.close()
