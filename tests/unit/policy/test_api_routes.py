@@ -111,4 +111,4 @@ def _fits(key, path):
     size = len(pattern.segments)
     if not (len(path) > size if pattern.greedy else len(path or [""]) == size):
         return False
-    return all(want in (None, got) for want, got in zip(pattern.segments, path or [""], strict=False))
+    return all(got if want is None else want == got for want, got in zip(pattern.segments, path or [""], strict=False))

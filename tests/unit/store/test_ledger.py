@@ -115,7 +115,7 @@ def test_a_stuck_disk_does_not_fill_the_memory_and_the_bill_stays_right(database
 @pytest.mark.slow
 def test_closing_on_a_dead_disk_says_what_is_lost(database, usage):
     """When nothing can be written to the end, closing gives up in time and tells."""
-    ledger = Ledger(database, replace(NEVER, close_s=0.5))
+    ledger = Ledger(database, replace(NEVER, close_s=2))
     break_writes(ledger)
     ledger.record(usage())
     with pytest.raises(LedgerIncomplete, match="1 rows"):
@@ -139,6 +139,7 @@ def test_closing_on_a_hanging_disk_does_not_hang(database, usage, eventually):
     with pytest.raises(LedgerIncomplete, match="did not answer"):
         ledger.close()
     release.set()
+    eventually(lambda: not ledger._thread.is_alive())
     ledger.close()
     assert stored(database) == 1
 
