@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -95,8 +95,7 @@ class FunctionConfig:
     @property
     def grants(self) -> tuple[str, ...]:
         """What who sets this must hold: the function's permissions, and the reading of its secrets."""
-        reads = (f"secretsmanager:GetSecretValue/{entry.partition('=')[2]}" for entry in self.secrets)
-        return (*self.permissions, *reads)
+        return granted_by(self.permissions, self.secrets)
 
     def as_json(self) -> dict[str, Any]:
         """A plain dictionary that `from_json` reads back."""
@@ -161,6 +160,11 @@ class Revision:
 
 
 _COSMETIC = ("description", "tags", "role", "dead_letter")  # no instance can tell them
+
+
+def granted_by(permissions: Iterable[str], secrets: Iterable[str]) -> tuple[str, ...]:
+    """What somebody gives to a function with these settings, as permissions."""
+    return (*permissions, *(f"secretsmanager:GetSecretValue/{entry.partition('=')[2]}" for entry in secrets))
 
 
 def revision_key(config: FunctionConfig, bundle: Bundle, environment: Environment, version: str) -> str:

@@ -145,6 +145,12 @@ def test_nobody_creates_a_function_that_may_do_more(world, create):
     with pytest.raises(ClientError, match="do not hold themselves"):
         create(client, "f", Tags={"torpor:permissions": "iam:CreateRole"})
     create(client, "f", Tags={"torpor:permissions": "lambda:InvokeFunction"})
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:f"
+    for tags in ({"torpor:permissions": "iam:CreateRole"}, {"torpor:secrets": "DB=prod/db"}):
+        with pytest.raises(ClientError, match="do not hold themselves"):
+            client.tag_resource(Resource=arn, Tags=tags)
+    with pytest.raises(ClientError, match="secretsmanager:GetSecretValue/prod/db"):
+        create(client, "g", Tags={"torpor:secrets": "DB=prod/db"})
 
 
 def test_identity_of_the_owner_and_of_a_function(world):

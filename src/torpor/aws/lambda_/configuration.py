@@ -21,6 +21,7 @@ SOURCE_BUILDS, KEEP_ALIVE = "torpor:source-builds", "torpor:keep-alive"
 SETTINGS = {  # tag → the field of FunctionConfig that it sets
     PERMISSIONS: "permissions",
     REACH: "reach",
+    SECRETS: "secrets",
     SOURCE_BUILDS: "source_builds",
     KEEP_ALIVE: "keep_alive_s",
 }

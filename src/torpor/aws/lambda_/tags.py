@@ -12,7 +12,7 @@ from torpor.aws.ports import Deployer, Tags
 from torpor.aws.service import Call, Params, Result
 from torpor.core.arn import Home
 from torpor.core.errors import InvalidValue, ResourceNotFound
-from torpor.core.function import FunctionConfig
+from torpor.core.function import FunctionConfig, granted_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class TagOperations:
         settings = {SETTINGS[tag]: _DEFAULTS[SETTINGS[tag]] for tag in remove if tag in SETTINGS}
         settings |= settings_in_tags(add)
         if settings:
-            call.principal.check_may_grant(tuple(settings.get("permissions", ())))
+            given = granted_by(settings.get("permissions", ()), settings.get("secrets", ()))
+            call.principal.check_may_grant(given)
             await self.deployer.update_config(name, settings)
         await self.tags.change(name, add, remove)
 
