@@ -50,6 +50,7 @@ from torpor.functions.invoke import Invoker
 from torpor.functions.layers import Layers
 from torpor.functions.log_groups import LogGroups
 from torpor.functions.log_reader import LogReader
+from torpor.functions.provisioning import Provisioning
 from torpor.functions.revisions import Revisions
 from torpor.functions.roles import Roles
 from torpor.functions.urls import Urls
@@ -145,6 +146,7 @@ async def running(settings: ServerSettings, variables: Mapping[str, str]) -> Asy
         local = url_of(listener)
         server, management = _compose_edge(settings, data, back, settings.public_url or local)
         back.deployer.resume()
+        back.provisioning.restore()
         back.warm_up.begin()
         serving = await server.serve([listener])
         stack.push_async_callback(_close_edge, serving, management, settings.grace_s)
@@ -174,6 +176,7 @@ class _Back:
     deployer: Deployer
     warm_up: WarmUp
     concurrency: Concurrency
+    provisioning: Provisioning
     collector: Collector
     invoker: Invoker
     ledger: Ledger
@@ -266,6 +269,8 @@ async def _open_back(
     stack.push_async_callback(deployer.close)
     concurrency = Concurrency(catalog, node, settings.limits.concurrency)
     concurrency.restore()
+    provisioning = Provisioning(catalog, revisions, node, settings.limits.concurrency)
+    stack.push_async_callback(provisioning.close)
     layers = await Layers.open(database, bundles, deployer.code_gate, home=home, limits=settings.limits)
     stack.push_async_callback(layers.wait_written)
     stores = CodeStores(bundles, folders, layers.in_use)
@@ -279,6 +284,7 @@ async def _open_back(
         deployer=deployer,
         warm_up=warm_up,
         concurrency=concurrency,
+        provisioning=provisioning,
         collector=collector,
         invoker=Invoker(catalog, revisions, node, ledger, settings.limits),
         ledger=ledger,
@@ -315,7 +321,7 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
                 deployer=back.deployer,
                 invoker=back.invoker,
                 urls=urls,
-                attachments=Attachments.of(catalog),
+                attachments=Attachments.of(catalog, back.provisioning),
                 concurrency=back.concurrency,
                 account=Account(catalog, settings.limits, data.path),
                 layers=back.layers,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from torpor.aws.lambda_.ports import Provisioning
 from torpor.core.arn import FunctionRef
 from torpor.core.attached import Alias, EventInvoke
 from torpor.core.function import Function, FunctionConfig, FunctionLayer, FunctionUrl, Role
@@ -150,6 +151,9 @@ class Attachments(Protocol):
 
     @property
     def tags(self) -> Tags: ...
+
+    @property
+    def provisioning(self) -> Provisioning: ...
 
 
 class AccountSettings(Protocol):

@@ -36,6 +36,14 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Provision:
+    """Provisioned concurrency of a version or an alias: initialised instances for so many invocations at a time."""
+
+    executions: int
+    modified: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EventInvoke:
     """How asynchronous invocations are tried again, and where their results go; None: not set. ARNs or empty."""
 

@@ -51,6 +51,12 @@ class ResourceNotFound(UserError):
     code = "ResourceNotFoundException"
 
 
+class ProvisionNotFound(UserError):
+    """There is no provisioned concurrency here."""
+
+    code = "ProvisionedConcurrencyConfigNotFoundException"
+
+
 class Conflict(UserError):
     """The resource already exists, or is being changed."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torpor.core.limits import Limits
 from torpor.functions.catalog import Catalog
+from torpor.functions.provisioning import claims
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,6 @@ class Account:
             code_unpacked=limits.bundle_unpacked,
             code_zipped=limits.zip_direct,
             concurrency=limits.concurrency,
-            unreserved=limits.concurrency - sum(self._catalog.reservations().values()),
+            unreserved=limits.concurrency - sum(claims(self._catalog).values()),
             functions=len(self._catalog),
         )

@@ -119,7 +119,8 @@ class Aliases:
         """Remove the alias with what was set for it; returns whether there was one. Raises FunctionNotFound."""
         self._catalog.get(function)
         existed = self._catalog.alias(function, name) is not None
-        for attached in (self._catalog.urls, self._catalog.policies, self._catalog.event_invokes):
+        catalog = self._catalog
+        for attached in (catalog.urls, catalog.policies, catalog.event_invokes, catalog.provisions):
             if attached.get(function, name) is not None:
                 await attached.remove(function, name, check=_nothing)
         await self._catalog.aliases.remove(function, name, check=_nothing)
@@ -140,6 +141,11 @@ class Aliases:
         self._require_version(alias.function, alias.version)
         if len(alias.weights) > _MOST_WEIGHTS:
             raise InvalidValue("Number of items in AdditionalVersionWeights cannot be greater than 1")
+        if LATEST in alias.versions and self._catalog.provisions.get(alias.function, alias.name) is not None:
+            raise InvalidValue(
+                "$LATEST can have no provisioned concurrency, which this alias has: delete that first, or publish a "
+                "version."
+            )
         for version, weight in alias.weights.items():
             _check_weight(alias, version, weight)
             self._require_version(alias.function, version)

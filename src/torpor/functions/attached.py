@@ -20,12 +20,18 @@ class Table(Protocol[V]):
     def delete(self, name: str, key: str) -> None: ...
 
 
+def _unheard(_: str) -> None:
+    """Nobody wants to know."""
+
+
 class Attached(Generic[V]):
     """Values by the function's name and a key: reading never waits, changes are made one at a time."""
 
-    def __init__(self, table: Table[V], changes: Changes) -> None:
+    def __init__(self, table: Table[V], changes: Changes, changed: Callable[[str], None] = _unheard) -> None:
+        """`changed` is told the function's name after a change."""
         self._table = table
         self._changes = changes
+        self._changed = changed
         self._values: dict[str, dict[str, V]] = {}
 
     def load(self) -> None:
@@ -35,6 +41,10 @@ class Attached(Generic[V]):
     def get(self, name: str, key: str) -> V | None:
         of = self._values.get(name)
         return None if of is None else of.get(key)
+
+    def names(self) -> tuple[str, ...]:
+        """Functions that have any."""
+        return tuple(self._values)
 
     def of(self, name: str) -> Mapping[str, V]:
         """All of a function's, in order of their keys."""
@@ -49,11 +59,16 @@ class Attached(Generic[V]):
 
         def apply() -> None:
             self._values.setdefault(name, {})[key] = made()
+            self._changed(name)
 
         await self._changes.make(check, lambda: self._table.put(name, key, made()), apply)
 
     async def remove(self, name: str, key: str, *, check: Callable[[], object]) -> None:
-        await self._changes.make(check, lambda: self._table.delete(name, key), lambda: self.forget(name, key))
+        def apply() -> None:
+            self.forget(name, key)
+            self._changed(name)
+
+        await self._changes.make(check, lambda: self._table.delete(name, key), apply)
 
     def forget(self, name: str, key: str | None = None) -> None:
         """Drop a function's values from memory, or one of them: what is stored went with the function."""

@@ -9,6 +9,7 @@ from torpor.functions.aliases import Aliases
 from torpor.functions.catalog import Catalog
 from torpor.functions.event_invokes import EventInvokes
 from torpor.functions.policies import Policies
+from torpor.functions.provisioning import Provisioning
 from torpor.functions.tags import Tags
 
 
@@ -20,7 +21,8 @@ class Attachments:
     policies: Policies
     event_invokes: EventInvokes
     tags: Tags
+    provisioning: Provisioning
 
     @classmethod
-    def of(cls, catalog: Catalog) -> Self:
-        return cls(Aliases(catalog), Policies(catalog), EventInvokes(catalog), Tags(catalog))
+    def of(cls, catalog: Catalog, provisioning: Provisioning) -> Self:
+        return cls(Aliases(catalog), Policies(catalog), EventInvokes(catalog), Tags(catalog), provisioning)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from torpor.core.arn import LATEST, FunctionRef, Home
-from torpor.core.attached import Alias, EventInvoke, Policy
+from torpor.core.attached import Alias, EventInvoke, Policy, Provision
 from torpor.core.errors import Conflict, FunctionNotFound
 from torpor.core.function import Function, FunctionUrl, Role
 from torpor.core.identity import Kind, Principal
@@ -48,7 +48,11 @@ class Catalog:
         self.changes = Changes()
         self.function_table = FunctionTable(database)
         self.urls = Attached[FunctionUrl](UrlTable(database), self.changes)
-        self.aliases = Attached[Alias](AttachedTable(database, tables.aliases, Alias), self.changes)
+        self._watchers: list[Callable[[str], None]] = []
+        self.aliases = Attached[Alias](AttachedTable(database, tables.aliases, Alias), self.changes, self._tell)
+        self.provisions = Attached[Provision](
+            AttachedTable(database, tables.provisions, Provision), self.changes, self._tell
+        )
         self.policies = Attached[Policy](AttachedTable(database, tables.policies, Policy), self.changes)
         self.event_invokes = Attached[EventInvoke](
             AttachedTable(database, tables.event_invokes, EventInvoke), self.changes
@@ -77,10 +81,18 @@ class Catalog:
         for record in sorted(published, key=lambda record: int(record.version)):
             self._versions.setdefault(record.name, {})[record.version] = record
         self._numbers = self.function_table.numbers()
-        for attached in (self.urls, self.aliases, self.policies, self.event_invokes):
+        for attached in (self.urls, self.aliases, self.policies, self.event_invokes, self.provisions):
             attached.load()
         self._roles = {role.name.lower(): role for role in self._role_table.read_all()}
         self._reservations = self._reservation_table.read_all()
+
+    def watch(self, changed: Callable[[str], None]) -> None:
+        """Have `changed` told the name of each function that, or whose versions or aliases, changed."""
+        self._watchers.append(changed)
+
+    def _tell(self, name: str) -> None:
+        for changed in self._watchers:
+            changed(name)
 
     async def wait_written(self) -> None:
         """Wait for the changes that are being written, whose callers may have gone."""
@@ -235,6 +247,7 @@ class Catalog:
         else:
             self._versions.setdefault(record.name, {})[record.version] = record
             self._numbers[record.name] = max(self._numbers.get(record.name, 0), int(record.version))
+        self._tell(record.name)
 
     async def remove(self, name: str) -> tuple[FunctionRecord, ...]:
         """Remove a function with all that belongs to it; returns what it and its versions were.
@@ -245,10 +258,11 @@ class Catalog:
 
         def apply() -> None:
             removed.extend((self._records.pop(name), *self._versions.pop(name, {}).values()))
-            for attached in (self.urls, self.aliases, self.policies, self.event_invokes):
+            for attached in (self.urls, self.aliases, self.policies, self.event_invokes, self.provisions):
                 attached.forget(name)
             self._reservations.pop(name, None)
             self._names = None
+            self._tell(name)
 
         await self.changes.make(lambda: self.get(name), lambda: self.function_table.delete(name), apply)
         return tuple(removed)
@@ -261,8 +275,9 @@ class Catalog:
             of = self._versions.get(name, {})
             if version in of:
                 removed.append(of.pop(version))
-            for attached in (self.policies, self.event_invokes):
+            for attached in (self.policies, self.event_invokes, self.provisions):
                 attached.forget(name, version)
+            self._tell(name)
 
         await self.changes.make(check, lambda: self.function_table.delete_version(name, version), apply)
         return removed[0] if removed else None

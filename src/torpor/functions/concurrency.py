@@ -5,6 +5,7 @@ from __future__ import annotations
 from torpor.core.errors import InvalidValue
 from torpor.functions.catalog import Catalog
 from torpor.functions.ports import Runner
+from torpor.functions.provisioning import claims, total
 from torpor.policy import reserve
 
 
@@ -28,9 +29,15 @@ class Concurrency:
 
     def check(self, name: str, concurrency: int) -> None:
         """Raise InvalidValue when the others would be left too little."""
-        others = sum(reserved for other, reserved in self._catalog.reservations().items() if other != name)
+        others = sum(claimed for other, claimed in claims(self._catalog).items() if other != name)
         if concurrency < 0:
             raise InvalidValue(f"Reserved concurrency is 0, which stops the function, or more, not {concurrency}.")
+        provisioned = total(self._catalog, name)
+        if concurrency < provisioned:
+            raise InvalidValue(
+                f"ReservedConcurrentExecutions {concurrency} should not be lower than function's total provisioned "
+                f"concurrency [{provisioned}]."
+            )
         if concurrency > reserve.reservable(self._limit, others):
             raise InvalidValue(
                 "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "

@@ -9,6 +9,7 @@ from typing import Protocol
 from torpor.core.function import Bundle, Environment, FunctionLayer, Revision
 from torpor.core.invocation import Invocation, Outcome, Streamed, Usage
 from torpor.policy.check import Verdict
+from torpor.policy.provision import Supply
 from torpor.store.function_table import FunctionRecord
 from torpor.store.log_files import LogLine
 from torpor.store.usage_totals import Totals
@@ -85,6 +86,18 @@ class Runner(Protocol):
 
     def reserve(self, function: str, concurrency: int | None) -> None:
         """Let this function have so many invocations at a time, and never more; None: it shares with the others."""
+        ...
+
+
+class Provider(Protocol):
+    """The node, for provisioned concurrency."""
+
+    def provision(self, revision: Revision, executions: int) -> None:
+        """Keep initialised instances of it for so many invocations at a time; 0: none."""
+        ...
+
+    def supply(self, revision_key: str) -> Supply:
+        """What there is of what it is to keep."""
         ...
 
 

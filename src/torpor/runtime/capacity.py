@@ -6,42 +6,17 @@ set generously, and a node that reserved them in full would stand half empty.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from torpor.policy import evict, reserve, scale
 from torpor.policy.evict import Savings
 from torpor.policy.scale import Room
 from torpor.runtime.prepared import NothingPrepared
+from torpor.runtime.share import Consumer, Part, Share
 from torpor.runtime.spec import Prepared
 
-
-class Consumer(Protocol):
-    """A pool, as far as capacity is concerned."""
-
-    @property
-    def waiting(self) -> int: ...
-
-    def expected_total_mb(self) -> int: ...
-
-    def pump(self) -> bool: ...
-
-
-class Share:
-    """One function's part, through all its revisions. It is kept while the function has pools or a reservation."""
-
-    __slots__ = ("consumers", "function", "reserved", "running", "starting", "waiting")
-
-    def __init__(self, function: str) -> None:
-        self.function = function
-        self.reserved: int | None = None
-        self.running = 0
-        self.starting = 0
-        self.waiting = 0
-        self.consumers: set[Consumer] = set()
-
-    @property
-    def held(self) -> int:
-        return reserve.held(self.running, self.reserved)
+__all__ = ["Capacity", "Consumer", "Part", "Share"]
 
 
 class Capacity:
@@ -65,30 +40,50 @@ class Capacity:
 
     # ── functions and their shares ──────────────────────────────────────────────────────────────────────────────────
 
-    def join(self, consumer: Consumer, function: str) -> Share:
-        """Count `consumer` in; returns its function's share."""
+    def join(self, consumer: Consumer, function: str) -> Part:
+        """Count `consumer` in; returns its part of the function's share."""
         share = self._share(function)
         share.consumers.add(consumer)
         self._consumers.add(consumer)
-        return share
+        return Part(share)
 
-    def forget(self, consumer: Consumer, share: Share) -> None:
+    def forget(self, consumer: Consumer, part: Part) -> None:
+        self.provision(part, 0)
         self._consumers.discard(consumer)
         self._hungry.pop(consumer, None)
         self.relent(consumer)
-        share.consumers.discard(consumer)
-        self._forget_if_idle(share)
+        part.share.consumers.discard(consumer)
+        self._forget_if_idle(part.share)
 
     def reserve(self, function: str, concurrency: int | None) -> None:
         """Let `function` have that many invocations at a time, always, and no more; None: no reservation."""
         share = self._share(function)
-        self._held -= share.held
-        self._queued -= _queued(share)
-        share.reserved = concurrency
-        self._held += share.held
-        self._queued += _queued(share)
+        with self._recount(share):
+            share.reserved = concurrency
         self._forget_if_idle(share)
         self.feed_hungry()
+
+    def provision(self, part: Part, concurrency: int) -> None:
+        """Keep that many executions at a time for one revision; they count as its function's."""
+        if part.provisioned != concurrency:
+            with self._recount(part.share, part):
+                part.provisioned = concurrency
+            self.feed_hungry()
+
+    @contextmanager
+    def _recount(self, share: Share, part: Part | None = None) -> Iterator[None]:
+        """Keep the sums right over a change of this share, or of this part of it."""
+        self._held -= share.held
+        self._queued -= share.queued
+        if part is not None:
+            share.aside -= part.aside
+            share.beyond -= part.beyond
+        yield
+        if part is not None:
+            share.aside += part.aside
+            share.beyond += part.beyond
+        self._held += share.held
+        self._queued += share.queued
 
     def _share(self, function: str) -> Share:
         share = self._shares.get(function)
@@ -102,42 +97,64 @@ class Capacity:
 
     # ── invocations ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def refusal(self, share: Share) -> str:
-        """Why one more invocation of this function is refused at once; empty when it is taken."""
-        in_flight = share.running + share.waiting
+    def refusal(self, part: Part) -> str:
+        """Why one more invocation of this revision is refused at once; empty when it is taken."""
+        if part.running + part.waiting < part.provisioned:
+            return ""
+        share = part.share
+        in_flight = share.running + share.aside + share.beyond
         return reserve.refusal(in_flight, share.reserved, self._held + self._queued, self._concurrency)
 
-    def queue(self, share: Share, count: int) -> None:
+    def queue(self, part: Part, count: int) -> None:
         """So many invocations more wait for an instance, or fewer where it is negative."""
-        self._queued -= _queued(share)
-        share.waiting += count
-        self._queued += _queued(share)
+        if part.provisioned:
+            with self._recount(part.share, part):
+                part.waiting += count
+            return
+        part.waiting += count
+        part.share.beyond += count
+        if part.share.reserved is None:
+            self._queued += count
 
-    def can_run(self, share: Share) -> bool:
-        """Whether one more invocation of this function may run."""
+    def can_run(self, part: Part) -> bool:
+        """Whether one more invocation of this revision may run."""
+        if part.running < part.provisioned:
+            return self._running < self._concurrency
+        share = part.share
         if share.reserved is None:
             return self._held < self._concurrency
-        return self._room(share, self._held, self._running, share.running) > 0
+        return self._room(share, self._held, self._running, share.running + share.aside) > 0
 
-    def begin(self, share: Share) -> None:
-        self._running += 1
-        self._held -= share.held
-        share.running += 1
-        self._held += share.held
+    def begin(self, part: Part) -> None:
+        self._count(part, 1)
 
-    def finish(self, share: Share) -> None:
-        self._running -= 1
+    def finish(self, part: Part) -> None:
+        self._count(part, -1)
+
+    def _count(self, part: Part, more: int) -> None:
+        """So many more of it run."""
+        share = part.share
+        self._running += more
+        if part.provisioned:
+            with self._recount(share, part):
+                share.running += more
+                part.running += more
+            return
         self._held -= share.held
-        share.running -= 1
+        share.running += more
+        part.running += more
         self._held += share.held
 
     # ── instances ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def room(self, consumer: Consumer, share: Share, now: float) -> Room:
-        """What is left for instances of this function, with those that are being started counted in."""
-        held = sum(reserve.held(one.running + one.starting, one.reserved) for one in self._shares.values())
-        busy = self._running + sum(one.starting for one in self._shares.values())
-        left = self._room(share, held, busy, share.running + share.starting)
+    def room(self, consumer: Consumer, part: Part, now: float) -> Room:
+        """What is left for instances of this revision, with those that are being started counted in."""
+        share, shares = part.share, self._shares.values()
+        held = sum(reserve.held(one.running + one.aside + one.starting, one.reserved) for one in shares)
+        busy = self._running + sum(one.starting for one in shares)
+        left = self._room(share, held, busy, share.running + share.aside + share.starting)
+        if part.provisioned:  # what is its own it has in any case
+            left = min(max(0, left) + part.aside, self._concurrency - busy)
         return Room(concurrency=left, memory_mb=self._memory_left(consumer, now))
 
     def claim_mb(self, expected_mb: int, environment: str) -> int:
@@ -200,7 +217,3 @@ class Capacity:
 
     def _left(self, budget_mb: int) -> int:
         return budget_mb - sum(one.expected_total_mb() for one in self._consumers) - self._prepared.memory_mb
-
-
-def _queued(share: Share) -> int:
-    return share.waiting if share.reserved is None else 0

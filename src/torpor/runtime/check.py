@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from contextlib import suppress
 
 import structlog
 
@@ -82,7 +80,7 @@ class Checker:
             ending = Ending.UNKNOWN if instance.origin is not_launched else Ending.HUNG
             error = f"it was not done after {self._shared.clock() - began:.0f} s"
         except InitFailed as failed:
-            ending, error = Ending.FAILED, _text(failed)
+            ending, error = Ending.FAILED, failed.text
         except TorporError as refused:
             ending, error = Ending.UNKNOWN, refused.message
         finally:
@@ -154,19 +152,19 @@ class _Claim:
         self._capacity = capacity
         self._claim_mb = capacity.claim_mb(revision.config.memory_mb, revision.environment.digest)
         self._held_mb = 0
-        self._share = capacity.join(self, revision.name)
+        self._part = capacity.join(self, revision.name)
 
     def fits(self, shared: Surroundings) -> bool:
         """Take it if it is to be had without anybody's loss."""
         if self._capacity.shortage_mb(self, self._claim_mb, shared.clock()):
-            self._capacity.forget(self, self._share)
+            self._capacity.forget(self, self._part)
             return False
         self._held_mb = self._claim_mb
         return True
 
     def release(self) -> None:
         self._held_mb = 0
-        self._capacity.forget(self, self._share)
+        self._capacity.forget(self, self._part)
         self._capacity.feed_hungry()
 
     def expected_total_mb(self) -> int:
@@ -174,11 +172,3 @@ class _Claim:
 
     def pump(self) -> bool:
         return False
-
-
-def _text(failed: InitFailed) -> str:
-    """What its error object says."""
-    with suppress(ValueError, KeyError, TypeError):  # a guest may report anything
-        told = json.loads(failed.payload(""))
-        return f"{told['errorType']}: {told['errorMessage']}"[:1000]
-    return str(failed.result)

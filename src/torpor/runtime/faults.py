@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -33,6 +34,14 @@ class InitFailed(Exception):
         super().__init__(result)
         self.result = result
         self.payload = payload
+
+    @property
+    def text(self) -> str:
+        """What its error object says, in one line."""
+        with suppress(ValueError, KeyError, TypeError):  # a guest may report anything
+            told = msgspec.json.decode(self.payload(""))
+            return f"{told['errorType']}: {told['errorMessage']}"[:1000]
+        return str(self.result)
 
     @classmethod
     def by(cls, failure: Failure) -> InitFailed:

@@ -73,8 +73,11 @@ class Owner(Protocol):
 class Instance:
     """`slots` invocations at a time. Owned by one event loop; nothing here is safe to call from elsewhere."""
 
-    def __init__(self, revision: Revision, world: World, shared: Surroundings, owner: Owner) -> None:
+    def __init__(
+        self, revision: Revision, world: World, shared: Surroundings, owner: Owner, *, kept: bool = False
+    ) -> None:
         self.revision = revision
+        self.kept = kept  # made ahead of any invocation, and not ended for being idle
         self.state = InstanceState.STARTING
         self.idle_since = 0.0
         self.frozen = False
@@ -367,6 +370,9 @@ class Instance:
 
     def _become_ready(self, report: Ready) -> None:
         self.modules = report.modules
+        if self.kept and self._init_ms is not None:  # no invocation bears it
+            self._journal.write(journal.init_report(self._init_ms, ok=True))
+            self._init_ms = None
         self._shared.launcher.learn(self._world.spec, report.modules)
         self.max_memory_mb = self._attachment.launched.max_memory_mb()
         self.state = advance(self.state, InstanceState.IDLE)

@@ -17,13 +17,15 @@ from torpor.core.limits import Limits
 from torpor.policy import evict
 from torpor.policy.check import Verdict
 from torpor.policy.keep_alive import Patience
+from torpor.policy.provision import Supply
 from torpor.runtime.answers import Answer
 from torpor.runtime.capacity import Capacity
 from torpor.runtime.check import Checker
+from torpor.runtime.host import Host, PoolOptions, PoolStatistics
 from torpor.runtime.instance import Surroundings
 from torpor.runtime.job import Done, Job, Stream
 from torpor.runtime.journal import LogSink
-from torpor.runtime.pool import Host, Pool, PoolOptions, PoolStatistics
+from torpor.runtime.pool import Pool
 from torpor.runtime.ports import DoorOpener, SecretsOf, no_secrets
 from torpor.runtime.spec import Launcher
 from torpor.runtime.starts import Start, Starts, Unfit
@@ -184,6 +186,18 @@ class Node:
     def reserve(self, function: str, concurrency: int | None) -> None:
         """Let this function have so many invocations at a time, and never more; None: it shares with the others."""
         self._capacity.reserve(function, concurrency)
+
+    def provision(self, revision: Revision, executions: int) -> None:
+        """Keep initialised instances of it for so many invocations at a time; 0: none."""
+        pool = self._pools.get(revision.key)
+        if pool is None and (not executions or self._closing):
+            return
+        (pool or self._open_pool(revision)).provision(executions)
+
+    def supply(self, revision_key: str) -> Supply:
+        """What there is of what it is to keep."""
+        pool = self._pools.get(revision_key)
+        return Supply() if pool is None else pool.supply()
 
     def modules(self, revision_key: str) -> tuple[str, ...]:
         """What initialisation imported from interpreter and environment, in order; empty before anyone was ready."""

@@ -6,8 +6,6 @@ What to do is decided in `policy`; this performs it. A warm invocation passes th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -17,64 +15,25 @@ from torpor.core.function import Revision
 from torpor.core.invocation import Depth, Outcome
 from torpor.policy import scale
 from torpor.policy.evict import Idle
-from torpor.policy.keep_alive import Patience
+from torpor.policy.provision import Supply
 from torpor.policy.rate import Rate, smooth
 from torpor.policy.reserve import BEYOND_LIMIT
 from torpor.policy.scale import Load, Room
 from torpor.runtime import faults
 from torpor.runtime.brake import Brake
-from torpor.runtime.capacity import Capacity
 from torpor.runtime.faults import InitFailed
-from torpor.runtime.instance import Instance, Surroundings
+from torpor.runtime.host import Host, PoolOptions, PoolStatistics
+from torpor.runtime.instance import Instance
 from torpor.runtime.job import Job
 from torpor.runtime.line import Line
+from torpor.runtime.provisioned import Provisioned
 from torpor.runtime.resting import Resting
-from torpor.runtime.starts import Starts
 from torpor.runtime.states import InstanceState
-from torpor.runtime.world import build_world
+from torpor.runtime.world import ON_DEMAND, PROVISIONED, build_world
 
 _log = structlog.get_logger()
+INIT_FAILURE = "FUNCTION_ERROR_INIT_FAILURE"  # Lambda's word, where provisioned concurrency fails by it
 _ATTEMPTS = 2  # a start that failed for our own reasons is tried once more
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolStatistics:
-    function: str
-    version: str
-    revision: str
-    idle: int
-    busy: int
-    starting: int
-    waiting: int
-    frozen: int = 0  # of the idle ones
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolOptions:
-    patience: Patience
-    queue_limit: int
-    queue_wait_s: float
-
-
-class Host:
-    """What a pool asks of its node."""
-
-    def __init__(
-        self,
-        shared: Surroundings,
-        capacity: Capacity,
-        *,
-        make_room: Callable[[str, int, bool], None],
-        abandoned: Callable[[Outcome], None],
-        changed: Callable[[Pool], None],
-        starts: Starts,
-    ) -> None:
-        self.shared = shared
-        self.capacity = capacity
-        self.make_room = make_room
-        self.abandoned = abandoned
-        self.changed = changed
-        self.starts = starts
 
 
 class Pool:
@@ -86,10 +45,10 @@ class Pool:
         self._capacity = host.capacity
         self._options = options
         self._loop = asyncio.get_running_loop()
-        self._share = self._capacity.join(self, revision.name)
+        self._part = self._capacity.join(self, revision.name)
         self._waiting = Line(
             options.queue_wait_s,
-            count=partial(self._capacity.queue, self._share),
+            count=partial(self._capacity.queue, self._part),
             worth=self._worth_waiting,
             refuse=self._refuse,
             tick=self._look_at_held,
@@ -97,6 +56,7 @@ class Pool:
         self._free: list[Instance] = []
         self._instances: set[Instance] = set()  # every one that is not yet ended, those starting and ending included
         self._starts: set[asyncio.Task[None]] = set()
+        self._kept = Provisioned(revision.config.max_concurrency, self._begin_kept, self._has_room)
         self._resting = Resting(self._idle, options.patience, host.shared.clock)
         self._observed_mb = 0
         self._start_ms: float | None = None
@@ -109,10 +69,10 @@ class Pool:
 
     def submit(self, job: Job) -> None:
         """Run it now, or let it wait. Raises Throttled beyond what may run, and when too many wait already."""
-        if refusal := self._capacity.refusal(self._share):
+        if refusal := self._capacity.refusal(self._part):
             self._host.changed(self)
             raise Throttled(reason=refusal)
-        if self._free and not self._waiting and self._spare(1) and self._capacity.can_run(self._share):
+        if self._free and not self._waiting and self._spare(1) and self._capacity.can_run(self._part):
             self._run(self._free[-1], job)
             return
         if not scale.admits(len(self._waiting), self._options.queue_limit):
@@ -128,6 +88,7 @@ class Pool:
 
     def retire(self) -> None:
         """Let those run that are here, and keep nothing alive after that."""
+        self.provision(0)
         self._resting.keep_nothing()
         self._host.changed(self)
 
@@ -135,13 +96,28 @@ class Pool:
         """It is empty, and nobody will ask it for anything any more."""
         self._waiting.close()
         self._resting.close()
-        self._capacity.forget(self, self._share)
+        self._kept.close()
+        self._capacity.forget(self, self._part)
+
+    def provision(self, executions: int) -> None:
+        """Keep initialised instances for so many invocations at a time, from now on."""
+        if self._stopped or executions == self._kept.wanted:
+            return
+        self._capacity.provision(self._part, executions)
+        self._kept.want(executions)
+        self._resting.look()  # those that are no longer kept
+        self._host.changed(self)
+
+    def supply(self) -> Supply:
+        """What there is of what is to be kept."""
+        return self._kept.supply()
 
     def stop(self, error: Exception) -> list[asyncio.Future[None]]:
         """End everything now; returns what to wait for."""
         while self._waiting:
             self._waiting.take().reject(error)
         self._waiting.close()
+        self._kept.close()
         self._stopped = True
         for task in self._starts:
             task.cancel()
@@ -159,7 +135,7 @@ class Pool:
 
     @property
     def empty(self) -> bool:
-        return not (self._waiting or self._starts or self._instances)
+        return not (self._waiting or self._starts or self._instances or self._kept.wanted)
 
     @property
     def unfinished(self) -> bool:
@@ -185,8 +161,8 @@ class Pool:
         return self._claim_mb * sum(one.state not in gone for one in self._instances)
 
     def idle(self) -> list[tuple[Idle, Instance]]:
-        """Its idle instances, as the eviction policy sees them."""
-        rate, idle = self._rate.read(self._host.shared.clock()), self._idle()
+        """Its idle instances, as the eviction policy sees them: not those that are to be kept."""
+        rate, idle = self._rate.read(self._host.shared.clock()), [one for one in self._idle() if not one.kept]
         return [
             (
                 Idle(
@@ -205,11 +181,22 @@ class Pool:
         """The longest idle first: it is the order in which they came to be free."""
         return [one for one in self._free if one.state is InstanceState.IDLE]
 
+    def _make_free(self, instance: Instance) -> None:
+        """The last is used first: those that are kept, in any case, come before those that may fall asleep."""
+        if self._kept.wanted and not instance.kept:
+            self._free.insert(sum(not one.kept for one in self._free), instance)
+        else:
+            self._free.append(instance)
+
     # ── performing ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def pump(self) -> bool:
         """Give waiting jobs to free instances, and start what the policy asks for. Whether anything came of it."""
         progress = self._serve()
+        if self._kept.short:
+            progress = self._kept.top_up() or progress
+        if self._kept.hungry:
+            self._capacity.wait(self)
         if not self._waiting:
             self._brake.release()
             return progress
@@ -225,14 +212,13 @@ class Pool:
 
     def _serve(self) -> bool:
         served = False
-        while self._waiting and self._free and self._spare(1) and self._capacity.can_run(self._share):
+        while self._waiting and self._free and self._spare(1) and self._capacity.can_run(self._part):
             self._run(self._free[-1], self._waiting.take())
             served = True
         return served
 
     def _spare(self, waiting: int) -> int:
-        """How many of them need not wait for one that is under way."""
-        return self._brake.spare(self._share.running + len(self._starts), waiting)
+        return self._brake.spare(self._part.share.running + len(self._starts), waiting)
 
     def _look_at_held(self, waited_s: float) -> None:
         """A tick has passed, and somebody still waits."""
@@ -241,12 +227,12 @@ class Pool:
 
     def _wanted_starts(self) -> int:
         load, claim, now = self._load(), self._claim_mb, self._loop.time()
-        if scale.starts(load, Room(concurrency=1), claim) and self._capacity.can_run(self._share):
+        if scale.starts(load, Room(concurrency=1), claim) and self._capacity.can_run(self._part):
             shortage = self._capacity.shortage_mb(self, claim, now)
             if shortage:
                 press = self._capacity.press(self, claim, now - self._waiting.first.since, now)
                 self._host.make_room(self.revision.environment.digest, shortage, press)
-        wanted = scale.starts(load, self._capacity.room(self, self._share, now), claim)
+        wanted = scale.starts(load, self._capacity.room(self, self._part, now), claim)
         return min(wanted, self._spare(wanted))
 
     def _load(self) -> Load:
@@ -258,7 +244,7 @@ class Pool:
         )
 
     def _run(self, instance: Instance, job: Job) -> None:
-        self._capacity.begin(self._share)
+        self._capacity.begin(self._part)
         self._rate = self._rate.hit(self._host.shared.clock())
         job.running = True
         instance.run(job)
@@ -266,17 +252,32 @@ class Pool:
             self._free.pop()  # it is the last
 
     def _begin_start(self) -> None:
-        self._share.starting += 1
+        self._part.share.starting += 1
         self._capacity.relent(self)
-        task = self._loop.create_task(self._bring_up(self._new_instance()))
-        self._starts.add(task)
-        task.add_done_callback(self._start_done)
+        self._launch(self._new_instance())
 
-    def _new_instance(self) -> Instance:
-        shared = self._host.shared
+    def _begin_kept(self) -> Instance:
+        """One that is kept: what it may run counts already."""
+        instance = self._new_instance(kept=True)
+        self._launch(instance)
+        return instance
+
+    def _launch(self, instance: Instance) -> None:
+        task = self._loop.create_task(self._bring_up(instance))
+        self._starts.add(task)
+        task.add_done_callback(partial(self._start_done, instance, instance.kept))
+
+    def _has_room(self) -> bool:
+        claim, now = self._claim_mb, self._loop.time()
+        if shortage := self._capacity.shortage_mb(self, claim, now):
+            self._host.make_room(self.revision.environment.digest, shortage, False)
+        return not self._capacity.shortage_mb(self, claim, now)
+
+    def _new_instance(self, *, kept: bool = False) -> Instance:
+        shared, kind = self._host.shared, PROVISIONED if kept else ON_DEMAND
         unfit = self._host.starts.unfit(self.revision)
-        world = build_world(self.revision, home=shared.home, limits=shared.limits, no_zygote=unfit)
-        instance = Instance(self.revision, world, shared, self)
+        world = build_world(self.revision, home=shared.home, limits=shared.limits, no_zygote=unfit, initialization=kind)
+        instance = Instance(self.revision, world, shared, self, kept=kept)
         self._instances.add(instance)
         return instance
 
@@ -285,7 +286,7 @@ class Pool:
             await self._start(instance)
         except InitFailed as failed:
             if instance.origin.depth is Depth.ZYGOTE and not self._stopped:
-                await self._bring_up_afresh(failed)
+                await self._bring_up_afresh(instance, failed)
             else:
                 self._blame(instance, failed)
 
@@ -296,15 +297,17 @@ class Pool:
         self._host.starts.note(self.revision, instance.origin)
         self._observe(instance)
         self.modules = instance.modules
-        self._free.append(instance)
+        self._kept.started(instance)
+        self._make_free(instance)
         self._serve()  # at once: one that dies young must take an invocation with it, or is replaced for ever
         self._resting.noticed(instance)
 
-    async def _bring_up_afresh(self, forked: InitFailed) -> None:
+    async def _bring_up_afresh(self, first: Instance, forked: InitFailed) -> None:
         """Initialisation failed in a forked instance: only where it succeeds without a fork is that to blame."""
         reason = f"its initialisation failed in a forked instance ({forked.result}) and not in one started afresh"
         self._host.starts.declare_unfit(self.revision, reason)
-        instance = self._new_instance()
+        instance = self._new_instance(kept=first.kept)
+        self._kept.replaced(first, instance)
         try:
             await self._start(instance)
         except InitFailed as failed:
@@ -313,15 +316,18 @@ class Pool:
 
     def _blame(self, instance: Instance, failed: InitFailed) -> None:
         self._host.starts.note(self.revision, instance.origin)
+        self._kept.failed(instance, f"{INIT_FAILURE}: {failed.text}")
         job = self._next_waiting()
         if job is not None:
             instance.fail_start(job, failed)
 
-    def _start_done(self, task: asyncio.Task[None]) -> None:
+    def _start_done(self, instance: Instance, kept: bool, task: asyncio.Task[None]) -> None:  # noqa: FBT001 -- as bound
         self._starts.discard(task)
-        self._share.starting -= 1
+        if not kept:
+            self._part.share.starting -= 1
         error = StartFailed("The start was cancelled.") if task.cancelled() else task.exception()
         if error is not None:
+            self._kept.failed(instance, str(error))
             self._start_failed(error)
         self._after_release()
 
@@ -367,10 +373,10 @@ class Pool:
         self._brake.finished()
         if job.running:
             job.running = False
-            self._capacity.finish(self._share)
+            self._capacity.finish(self._part)
 
     def on_outcome(self, job: Job, outcome: Outcome) -> None:
-        self._brake.seen(outcome.usage, self._share.running)
+        self._brake.seen(outcome.usage, self._part.share.running)
         self._observed_mb = max(self._observed_mb, outcome.usage.max_memory_mb)
         if not job.resolve(outcome):
             self._host.abandoned(outcome)
@@ -378,7 +384,7 @@ class Pool:
     def on_slot_free(self, instance: Instance) -> None:
         if instance in self._free:
             self._free.remove(instance)
-        self._free.append(instance)
+        self._make_free(instance)
         self._after_release()
         self._resting.noticed(instance)
 
@@ -388,4 +394,5 @@ class Pool:
 
     def on_ended(self, instance: Instance) -> None:
         self._instances.discard(instance)
+        self._kept.ended(instance)
         self._after_release()

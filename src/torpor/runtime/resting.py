@@ -34,7 +34,7 @@ class Resting:
     def keep_nothing(self) -> None:
         """End those that are idle, and whatever becomes idle later."""
         self._patience = replace(self._patience, keep_alive_s=0.0)
-        self._look()
+        self.look()
 
     def close(self) -> None:
         if self._timer is not None:
@@ -44,15 +44,24 @@ class Resting:
     def _arm(self, delay_s: float) -> None:
         self.close()
         self._due = self._clock() + delay_s
-        self._timer = self._loop.call_later(delay_s, self._look)
+        self._timer = self._loop.call_later(delay_s, self.look)
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """See to all of them now."""
         self.close()
-        idle = self._idle()
-        rest = keep_alive.rest([one.idle_since for one in idle], self._clock(), self._patience)
+        instances, now = self._idle(), self._clock()
+        waits = (
+            self._see_to([one for one in instances if not one.kept], self._patience, now),
+            self._see_to([one for one in instances if one.kept], replace(self._patience, keep_alive_s=math.inf), now),
+        )
+        next_s = min((wait for wait in waits if wait is not None), default=None)
+        if next_s is not None:
+            self._arm(next_s)
+
+    def _see_to(self, idle: Sequence[Instance], patience: Patience, now: float) -> float | None:
+        rest = keep_alive.rest([one.idle_since for one in idle], now, patience)
         for instance in idle[: rest.end]:
             instance.end()
         for instance in idle[rest.end : rest.frozen]:
             instance.freeze()
-        if rest.next_s is not None:
-            self._arm(rest.next_s)
+        return rest.next_s

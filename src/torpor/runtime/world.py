@@ -21,6 +21,8 @@ from torpor.runtime.spec import LaunchSpec, Mount, ZygoteSpec
 TASK_ROOT = "/var/task"
 LAYERS_ROOT = "/opt"
 DOOR = "127.0.0.1:9001"
+# Lambda's AWS_LAMBDA_INITIALIZATION_TYPE
+ON_DEMAND, PROVISIONED = "on-demand", "provisioned-concurrency"
 
 # Lambda's documented list: a function's own variables may not set these.
 RESERVED = frozenset({
@@ -48,7 +50,13 @@ class World:
 
 
 def build_world(
-    revision: Revision, *, home: Home, limits: Limits, now: datetime | None = None, no_zygote: str = ""
+    revision: Revision,
+    *,
+    home: Home,
+    limits: Limits,
+    now: datetime | None = None,
+    no_zygote: str = "",
+    initialization: str = ON_DEMAND,
 ) -> World:
     """Everything a new instance of `revision` needs; identity and credentials are fresh for each.
 
@@ -60,6 +68,7 @@ def build_world(
     config = revision.config
     base = zygote_of(revision.environment)
     env = variables(revision, home=home, limits=limits, log_stream=log_stream)
+    env["AWS_LAMBDA_INITIALIZATION_TYPE"] = initialization
     spec = LaunchSpec(
         instance_id=instance_id,
         argv=(revision.environment.python, layout.PROGRAM),
@@ -125,7 +134,7 @@ def _reserved(revision: Revision, home: Home, limits: Limits, log_stream: str) -
         "AWS_LAMBDA_LOG_GROUP_NAME": log_group_of(config),
         **_log_format(config),
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": ON_DEMAND,
         **({} if is_custom(config.runtime) else {"AWS_EXECUTION_ENV": f"AWS_Lambda_{config.runtime}"}),
         "AWS_REGION": home.region,
         "AWS_DEFAULT_REGION": home.region,

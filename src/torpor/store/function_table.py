@@ -32,6 +32,7 @@ from torpor.store.tables import (
     function_urls,
     functions,
     policies,
+    provisions,
     reservations,
     version_numbers,
 )
@@ -221,13 +222,13 @@ class FunctionTable:
     def delete(self, name: str) -> None:
         """Remove the function with everything that belongs to it. Its versions' numbers stay taken."""
         with self._database.begin() as connection:
-            for table in (function_urls, reservations, aliases, policies, event_invokes, functions):
+            for table in (function_urls, reservations, aliases, policies, event_invokes, provisions, functions):
                 connection.execute(delete(table).where(table.c.name == name))
 
     def delete_version(self, name: str, version: str) -> None:
         """Remove a published version with what was set for it alone."""
         with self._database.begin() as connection:
-            for table in (policies, event_invokes):
+            for table in (policies, event_invokes, provisions):
                 connection.execute(delete(table).where((table.c.name == name) & (table.c.key == version)))
             connection.execute(delete(functions).where((functions.c.name == name) & (functions.c.version == version)))
 

@@ -57,6 +57,7 @@ def _attached(table: str) -> Table:
 aliases = _attached("aliases")
 policies = _attached("policies")
 event_invokes = _attached("event_invokes")
+provisions = _attached("provisions")
 
 function_urls = Table(
     "function_urls",

@@ -16,6 +16,7 @@ from torpor.aws.lambda_.invoke import InvokeOperations
 from torpor.aws.lambda_.layers import LayerOperations
 from torpor.aws.lambda_.names import function_ref
 from torpor.aws.lambda_.policies import PolicyOperations
+from torpor.aws.lambda_.provisioned import ProvisionedOperations
 from torpor.aws.lambda_.tags import TagOperations, function_of
 from torpor.aws.lambda_.urls import UrlOperations
 from torpor.aws.lambda_.versions import VersionOperations
@@ -77,6 +78,7 @@ def lambda_service(
                 catalog, deployer, concurrency, configurations, home, limits, code_location
             ).handlers(),
             **ConcurrencyOperations(concurrency, home).handlers(),
+            **ProvisionedOperations(attachments.provisioning, home).handlers(),
             **InvokeOperations(invoker, home).handlers(),
             **VersionOperations(catalog, deployer, home).handlers(),
             **AliasOperations(attachments.aliases, home).handlers(),
