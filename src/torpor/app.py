@@ -91,7 +91,6 @@ if TYPE_CHECKING:
 
 _REFUSED, _WRONG_USE = 4, 2
 _LATEST = 1000  # invocations that tell what was called lately
-_MIB = 1024 * 1024
 _log = structlog.get_logger(__name__)
 
 
@@ -224,7 +223,7 @@ async def _open_back(
             keep_alive_s=settings.keep_alive_s,
             freeze_after_s=settings.freeze_after_s,
             start_timeout_s=settings.start_timeout_s,
-            memory_budget_mb=settings.memory_budget_mb or _three_quarters_of_memory_mb(),
+            memory_budget_mb=settings.node_memory_mb,
             limits=settings.limits,
             home=home,
         ),
@@ -392,10 +391,6 @@ async def _close_edge(serving: Serving, management: Management, grace_s: float) 
 def _authenticator(settings: ServerSettings, data: DataDir, known: Identities) -> Authenticator:
     keys = Keys(known.keys.by_id, data.key.token, known.owner, known.sessions.find)
     return Closed(keys) if Auth(settings.auth) is Auth.ON else Open(keys)
-
-
-def _three_quarters_of_memory_mb() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // _MIB * 3 // 4
 
 
 def _complain(error: TorporError, code: int) -> int:

@@ -87,6 +87,12 @@ class ServerSettings:
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     limits: Limits = field(default_factory=Limits)
 
+    @property
+    def node_memory_mb(self) -> int:
+        """The memory budget, as set or by default."""
+        total_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024**2
+        return self.memory_budget_mb or total_mb * 3 // 4
+
 
 _PATTERNS = {
     "public_url": (r"https?://[^/?#]+", "an address such as https://functions.example.com, without a path"),

@@ -61,6 +61,11 @@ class Provisioning:
         while self._settling:
             await asyncio.wait(self._settling.values())
 
+    @property
+    def settling(self) -> bool:
+        """Whether there is something that the node was not told yet."""
+        return bool(self._settling)
+
     def get(self, ref: FunctionRef) -> tuple[Provision, Standing]:
         """Raises FunctionNotFound, ResourceNotFound, InvalidValue, and ProvisionNotFound where nothing is set."""
         key = self._key(ref, "The function resource provided must be an alias or a published version.")

@@ -14,10 +14,11 @@ from torpor.policy.check import Ending, Step, Trial, Verdict
 from torpor.runtime import journal
 from torpor.runtime.capacity import Capacity
 from torpor.runtime.faults import InitFailed
-from torpor.runtime.instance import Instance, Surroundings
+from torpor.runtime.instance import Instance
 from torpor.runtime.job import Job
 from torpor.runtime.journal import Journal
 from torpor.runtime.starts import Start, Starts
+from torpor.runtime.surroundings import Surroundings
 from torpor.runtime.world import World, build_world, zygote_of
 
 _log = structlog.get_logger()

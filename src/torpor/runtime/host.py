@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from torpor.core.invocation import Outcome
 from torpor.policy.keep_alive import Patience
 from torpor.runtime.capacity import Capacity
-from torpor.runtime.instance import Surroundings
 from torpor.runtime.starts import Starts
+from torpor.runtime.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from torpor.runtime.pool import Pool

@@ -10,29 +10,23 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 
-from torpor.core.arn import Home
 from torpor.core.errors import StartFailed, TorporError
 from torpor.core.function import Revision
 from torpor.core.invocation import Depth, Outcome, Result, Usage
-from torpor.core.limits import Limits
 from torpor.policy.billing import billed_ms
 from torpor.runtime import faults
 from torpor.runtime.attachment import Attachment
 from torpor.runtime.control import Control
 from torpor.runtime.faults import Failure, InitFailed
 from torpor.runtime.job import Job
-from torpor.runtime.journal import LogSink
 from torpor.runtime.json_journal import open_journal
 from torpor.runtime.meter import Meter
 from torpor.runtime.output import OutputReader
-from torpor.runtime.ports import DoorOpener, SecretsOf, no_secrets
-from torpor.runtime.spec import Exit, Launcher
+from torpor.runtime.spec import Exit
 from torpor.runtime.starts import Start
 from torpor.runtime.states import InstanceState, advance
+from torpor.runtime.surroundings import Owner, Surroundings
 from torpor.runtime.watch import Watch
 from torpor.runtime.world import World
 from torpor.wire.frames import Frame, Kind, ProtocolViolation
@@ -40,34 +34,6 @@ from torpor.wire.messages import Call, Ready, pack_call, unpack_ready
 
 _LINGER_S = 1.0  # a process whose control channel ends has left; if it is still there by then, it closed the channel
 _INIT_KINDS = frozenset({Kind.READY, Kind.INIT_ERROR})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What all instances of a node share."""
-
-    launcher: Launcher
-    open_door: DoorOpener
-    log_sink: LogSink
-    limits: Limits
-    home: Home
-    start_timeout_s: float
-    secrets_of: SecretsOf = no_secrets
-    clock: Callable[[], float] = time.monotonic
-
-
-class Owner(Protocol):
-    """Who holds an instance, and is told what becomes of it."""
-
-    def on_finished(self, job: Job) -> None: ...
-
-    def on_outcome(self, job: Job, outcome: Outcome) -> None: ...
-
-    def on_slot_free(self, instance: Instance) -> None: ...
-
-    def on_ending(self, instance: Instance) -> None: ...
-
-    def on_ended(self, instance: Instance) -> None: ...
 
 
 class Instance:
@@ -371,7 +337,7 @@ class Instance:
     def _become_ready(self, report: Ready) -> None:
         self.modules = report.modules
         if self.kept and self._init_ms is not None:  # no invocation bears it
-            self._journal.write(journal.init_report(self._init_ms, ok=True))
+            self._journal.init_report(self._init_ms)
             self._init_ms = None
         self._shared.launcher.learn(self._world.spec, report.modules)
         self.max_memory_mb = self._attachment.launched.max_memory_mb()

@@ -56,6 +56,10 @@ class Journal:
         """An instance begins."""
         self.write(init_start(runtime))
 
+    def init_report(self, init_ms: float) -> None:
+        """It is ready, and no invocation bears what that took."""
+        self.write(init_report(init_ms, ok=True))
+
     def begin(self, request_id: str, version: str, at_ms: int, tail: Tail | None) -> None:
         """An invocation began at a Unix time in milliseconds."""
         self.write(start(request_id, version).encode(), request_id, tail, at_ms)

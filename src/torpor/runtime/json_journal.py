@@ -37,6 +37,16 @@ class JsonJournal(Journal):
         }
         self._event("INFO", "platform.initStart", record)
 
+    def init_report(self, init_ms: float) -> None:
+        metrics = {"durationMs": round(init_ms, 3)}
+        record = {
+            "initializationType": "provisioned-concurrency",
+            "phase": "init",
+            "status": "success",
+            "metrics": metrics,
+        }
+        self._event("INFO", "platform.initReport", record)
+
     def begin(self, request_id: str, version: str, at_ms: int, tail: Tail | None) -> None:
         record = {"requestId": request_id, "version": version}
         self._event("INFO", "platform.start", record, tail, at_ms=at_ms)

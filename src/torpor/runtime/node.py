@@ -22,13 +22,13 @@ from torpor.runtime.answers import Answer
 from torpor.runtime.capacity import Capacity
 from torpor.runtime.check import Checker
 from torpor.runtime.host import Host, PoolOptions, PoolStatistics
-from torpor.runtime.instance import Surroundings
 from torpor.runtime.job import Done, Job, Stream
 from torpor.runtime.journal import LogSink
 from torpor.runtime.pool import Pool
 from torpor.runtime.ports import DoorOpener, SecretsOf, no_secrets
 from torpor.runtime.spec import Launcher
 from torpor.runtime.starts import Start, Starts, Unfit
+from torpor.runtime.surroundings import Surroundings
 from torpor.runtime.world import zygote_of
 
 _log = structlog.get_logger()

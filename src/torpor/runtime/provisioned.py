@@ -88,7 +88,7 @@ class Provisioned:
 
     def failed(self, instance: Instance, reason: str) -> None:
         """It could not be started; that it ended is told apart."""
-        if instance in self._members:
+        if instance.kept:
             self._reason = reason
 
     def ended(self, instance: Instance) -> None:

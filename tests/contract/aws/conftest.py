@@ -29,11 +29,13 @@ from torpor.aws.secretsmanager import secretsmanager_service
 from torpor.aws.ssm import ssm_service
 from torpor.aws.sts import sts_service
 from torpor.core.arn import LATEST, Home
+from torpor.core.attached import Provision
 from torpor.core.errors import (
     Conflict,
     FunctionNotFound,
     InvalidValue,
     PreconditionFailed,
+    ProvisionNotFound,
     ResourceNotFound,
 )
 from torpor.core.function import Bundle, Function, FunctionUrl, Role, State, UpdateStatus
@@ -47,8 +49,10 @@ from torpor.functions.gate import Gate
 from torpor.functions.http_apis import HttpApis
 from torpor.functions.layers import Layers
 from torpor.functions.log_groups import LogGroups
+from torpor.functions.provisioning import ProvisionPage
 from torpor.functions.roles import Roles
 from torpor.functions.vault import Vault
+from torpor.policy.provision import Standing
 from torpor.store.database import Database
 from torpor.store.log_group_table import LogGroupTable
 from torpor.store.logs import LogOptions, LogStore
@@ -328,6 +332,29 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @dataclass
+class FakeProvisioning:
+    """Knows nothing of any function, and allocates at once."""
+
+    def __init__(self):
+        self.configs = {}
+
+    def get(self, ref):
+        if ref.text not in self.configs:
+            raise ProvisionNotFound("No Provisioned Concurrency Config found for this function")
+        return self.configs[ref.text]
+
+    async def put(self, ref, executions):
+        standing = Standing(requested=executions, allocated=executions, available=executions, status="READY")
+        self.configs[ref.text] = Provision(executions=executions), standing
+        return self.configs[ref.text]
+
+    async def delete(self, ref):
+        self.configs.pop(ref.text, None)
+
+    def list(self, name, after=None, limit=50):
+        return ProvisionPage({text.partition(":")[2]: found for text, found in self.configs.items()}, None)
+
+
 class Clock:
     now: float = 1_767_225_600.0
 
@@ -376,7 +403,7 @@ def world(home, clock, database, log_store) -> Iterator[World]:
             deployer=FakeDeployer(catalog),
             invoker=invoker,
             urls=FakeUrls(),
-            attachments=Attachments.of(catalog),
+            attachments=Attachments.of(catalog, FakeProvisioning()),
             account=Account(catalog, Limits(), Path("/")),
             concurrency=FakeConcurrency(catalog),
             layers=Layers(database, FakeBundles(), Gate(), home=home, limits=Limits()),

@@ -22,9 +22,11 @@ from torpor.functions.deploy import Deployer
 from torpor.functions.invoke import Invoker
 from torpor.functions.layers import Layers
 from torpor.functions.log_reader import LogReader
+from torpor.functions.provisioning import Provisioning
 from torpor.functions.revisions import Revisions
 from torpor.functions.roles import Roles
 from torpor.functions.urls import Urls
+from torpor.policy.provision import Supply
 from torpor.store.database import Database
 from torpor.store.ledger import Ledger, LedgerOptions
 from torpor.store.logs import LogOptions, LogStore
@@ -140,6 +142,15 @@ class FakeNode:
         self.lingering: set[str] = set()  # keys of revisions that still run something
         self.reserved: dict[str, int | None] = {}
         self.error: Exception | None = None
+        self.provisioned: dict[str, int] = {}  # by version
+        self.supplies: dict[str, Supply] = {}
+
+    def provision(self, revision, executions: int) -> None:
+        self.provisioned[revision.version] = executions
+        self.supplies[revision.key] = Supply(executions, executions)
+
+    def supply(self, revision_key: str) -> Supply:
+        return self.supplies.get(revision_key, Supply())
 
     async def invoke(self, revision, invocation) -> Outcome:
         await asyncio.sleep(0)
@@ -207,6 +218,8 @@ class World:
         self.urls = Urls(self.catalog)
         self.concurrency = Concurrency(self.catalog, self.node, 1000)
         self.concurrency.restore()
+        self.provisioning = Provisioning(self.catalog, self.revisions, self.node, 1000)
+        self.provisioning.restore()
         self.roles = Roles(self.catalog)
         self.accounting = Accounting(self.ledger)
         limits = Limits(layers_unpacked=1000)
@@ -223,11 +236,17 @@ class World:
 
     async def reopened(self) -> "World":
         """The same data folder under a new server, whose predecessor was stopped."""
+        await self.provisioning.close()
         await self.deployer.close()
         catalog = await Catalog.open(self.database, HOME)
         fresh = World(self.database, catalog, self.bundles, FakeEnvironments(), FakeNode(), self.ledger, self.logs)
         fresh.deployer.resume()
         return fresh
+
+    async def provided(self) -> None:
+        """Return when the node was told everything that is provisioned."""
+        while self.provisioning.settling:  # noqa: ASYNC110 - nothing else tells of it
+            await asyncio.sleep(0)
 
     async def writing(self) -> None:
         """Return while a change of the catalog is being written."""
@@ -239,6 +258,7 @@ class World:
         return await self.deployer.wait_settled(name)
 
     async def close(self) -> None:
+        await self.provisioning.close()
         await self.collector.close()
         await self.deployer.close()
         await self.catalog.wait_written()
