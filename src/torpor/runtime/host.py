@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 from torpor.core.invocation import Outcome
 from torpor.policy.keep_alive import Patience
@@ -12,8 +12,7 @@ from torpor.runtime.capacity import Capacity
 from torpor.runtime.starts import Starts
 from torpor.runtime.surroundings import Surroundings
 
-if TYPE_CHECKING:
-    from torpor.runtime.pool import Pool
+P = TypeVar("P")  # the pool, for its node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +34,7 @@ class PoolOptions:
     queue_wait_s: float
 
 
-class Host:
+class Host(Generic[P]):
     """What a pool asks of its node."""
 
     def __init__(
@@ -45,7 +44,7 @@ class Host:
         *,
         make_room: Callable[[str, int, bool], None],
         abandoned: Callable[[Outcome], None],
-        changed: Callable[[Pool], None],
+        changed: Callable[[P], None],
         starts: Starts,
     ) -> None:
         self.shared = shared

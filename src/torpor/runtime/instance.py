@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from typing import Protocol
 
 from torpor.core.errors import StartFailed, TorporError
 from torpor.core.function import Revision
@@ -26,7 +27,7 @@ from torpor.runtime.output import OutputReader
 from torpor.runtime.spec import Exit
 from torpor.runtime.starts import Start
 from torpor.runtime.states import InstanceState, advance
-from torpor.runtime.surroundings import Owner, Surroundings
+from torpor.runtime.surroundings import Surroundings
 from torpor.runtime.watch import Watch
 from torpor.runtime.world import World
 from torpor.wire.frames import Frame, Kind, ProtocolViolation
@@ -34,6 +35,20 @@ from torpor.wire.messages import Call, Ready, pack_call, unpack_ready
 
 _LINGER_S = 1.0  # a process whose control channel ends has left; if it is still there by then, it closed the channel
 _INIT_KINDS = frozenset({Kind.READY, Kind.INIT_ERROR})
+
+
+class Owner(Protocol):
+    """Who holds an instance, and is told what becomes of it."""
+
+    def on_finished(self, job: Job) -> None: ...
+
+    def on_outcome(self, job: Job, outcome: Outcome) -> None: ...
+
+    def on_slot_free(self, instance: Instance) -> None: ...
+
+    def on_ending(self, instance: Instance) -> None: ...
+
+    def on_ended(self, instance: Instance) -> None: ...
 
 
 class Instance:

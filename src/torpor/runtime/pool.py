@@ -39,7 +39,7 @@ _ATTEMPTS = 2  # a start that failed for our own reasons is tried once more
 class Pool:
     """Waiting jobs in order of arrival, and instances with a free slot with the most recently used at the end."""
 
-    def __init__(self, revision: Revision, host: Host, options: PoolOptions) -> None:
+    def __init__(self, revision: Revision, host: Host[Pool], options: PoolOptions) -> None:
         self.revision = revision
         self._host = host
         self._capacity = host.capacity
