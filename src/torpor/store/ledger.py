@@ -114,6 +114,8 @@ class Ledger:
             while self._pending or self._folded:
                 if self._flush():
                     self._keep_bounds()
+                    if len(self._pending) < self._options.group_rows:
+                        break  # what came meanwhile has woken us: it is gathered again, not written row by row
                     continue
                 self._fold_backlog()
                 if self._stop.wait(self._options.retry_s):

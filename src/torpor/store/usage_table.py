@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Integer, Select, Table, case, cast, delete, func, select
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -29,8 +30,17 @@ _ROWWISE = {
 }
 
 # One row for every invocation: the driver gets tuples, since to make SQLAlchemy's parameters takes longer than SQLite.
-_APPEND = f"INSERT INTO usage ({', '.join(_ROW_FIELDS)}) VALUES ({', '.join('?' * len(_ROW_FIELDS))})"  # noqa: S608 -- our own names
-_values = attrgetter(*_ROW_FIELDS)
+# It lets go of the interpreter's lock for every statement that it runs, and then has to wait for the event loop to have
+# it again: so many rows go by one statement.
+_AT_ONCE = 100
+_ROW = f"({', '.join('?' * len(_ROW_FIELDS))})"
+_APPEND, _APPEND_MANY = (
+    f"INSERT INTO usage ({', '.join(_ROW_FIELDS)}) VALUES {', '.join([_ROW] * rows)}"  # noqa: S608 -- our own names
+    for rows in (1, _AT_ONCE)
+)
+_fields = attrgetter(*_ROW_FIELDS)
+_PLAIN: Final[Mapping[Depth | Result, str]] = {one: one.value for kind in (Depth, Result) for one in kind}
+_DEPTH, _RESULT = _ROW_FIELDS.index("depth"), _ROW_FIELDS.index("result")
 
 
 class UsageTable:
@@ -42,8 +52,12 @@ class UsageTable:
     def append(self, rows: Sequence[Usage], folded: Mapping[tuple[str, int], Totals]) -> None:
         """Store rows, and sums of rows that are not kept one by one."""
         with self._database.begin() as connection:
-            if rows:
-                connection.exec_driver_sql(_APPEND, [_values(row) for row in rows])
+            whole = len(rows) - len(rows) % _AT_ONCE
+            for start in range(0, whole, _AT_ONCE):
+                together = chain.from_iterable(map(_values, rows[start : start + _AT_ONCE]))
+                connection.exec_driver_sql(_APPEND_MANY, tuple(together))
+            if rows[whole:]:
+                connection.exec_driver_sql(_APPEND, [tuple(_values(row)) for row in rows[whole:]])
             for (function, hour), totals in folded.items():
                 _add_to_hour(connection, {"function": function, "hour": hour} | totals.as_row())
 
@@ -89,6 +103,13 @@ class UsageTable:
             for row in connection.execute(query.group_by(usage.c.function, hour)).mappings().all():
                 _add_to_hour(connection, dict(row))
             connection.execute(delete(usage).where(usage.c.id.in_(oldest)))
+
+
+def _values(row: Usage) -> list[Any]:
+    """A row for the driver, to which an enumeration's member is a stranger that it asks for its adapter each time."""
+    values = list(_fields(row))
+    values[_DEPTH], values[_RESULT] = _PLAIN[row.depth], _PLAIN[row.result]
+    return values
 
 
 def _usage(row: Mapping[str, Any]) -> Usage:

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from torpor.core.invocation import Depth, Result
 from torpor.store.ledger import Ledger, LedgerIncomplete, LedgerOptions
+from torpor.store.usage_table import UsageTable
 
 QUICK = LedgerOptions(group_s=0, retry_s=0.001)
 NOW = 1_700_000_000.0
@@ -72,6 +73,32 @@ def test_a_sum_includes_what_is_not_written_yet(open_ledger, usage, database):
     assert other.gb_seconds == pytest.approx(2 * 512 / 1024 / 1000)
     assert set(ledger.summary(function="g")) == {"g"}
     assert ledger.summary(since=NOW + 1) == {}
+
+
+def test_rows_that_come_while_others_are_written_are_gathered_too(open_ledger, usage, eventually):
+    """Under steady load the disk is synced a few times a second, and not as often as it can be."""
+    ledger = open_ledger()
+    append, groups = ledger._table.append, []
+
+    def append_while_others_come(rows, folded):
+        groups.append(len(rows))
+        append(rows, folded)
+        if len(groups) == 1:
+            ledger._stop.wait = lambda _seconds: ledger.record(usage())
+            ledger.record(usage())
+
+    ledger._table.append = append_while_others_come
+    ledger.record(usage())
+    eventually(lambda: len(groups) > 1)
+    del ledger._stop.wait
+    assert groups[1] == 2
+
+
+def test_many_rows_are_stored_as_a_few_are(database, open_ledger, usage):
+    """Rows that go by hundreds come back as they were, in their order."""
+    rows = [usage(request_id=str(number), at=NOW + number / 7, duration_ms=number / 3) for number in range(250)]
+    UsageTable(database).append(rows, {})
+    assert open_ledger().recent("f", 300)[::-1] == rows
 
 
 def test_closing_writes_everything(database, usage):
