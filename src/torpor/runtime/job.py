@@ -44,6 +44,7 @@ class Job:
         "began",
         "deadline",
         "depth",
+        "excused",
         "failed_starts",
         "init_ms",
         "invocation",
@@ -69,6 +70,7 @@ class Job:
         self.running = False
         self.settled = False  # its caller was told, or has left
         self.failed_starts = 0
+        self.excused = 0  # of starts up to this number it hears no more: it was told of one like them
         self.tail = Tail() if invocation.want_log else None
         self.stream = stream
         self._done = done

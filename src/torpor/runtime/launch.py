@@ -40,6 +40,7 @@ from torpor.runtime.spec import (
     SandboxOptions,
     unnoted,
 )
+from torpor.runtime.turns import Turns
 from torpor.runtime.zygotes import NoZygote, ZygoteOptions, Zygotes
 from torpor.sandbox import ids, rights
 from torpor.sandbox.cgroups import Bounds, Cgroups, Group, discover
@@ -135,6 +136,7 @@ class Sandboxes:
         self._count = 0
         self._alive: set[Sandboxed] = set()
         self._starting: set[asyncio.Future[None]] = set()
+        self._turns = Turns(options.starts_at_once)
         self._closing: asyncio.Task[None] | None = None
         self._cleaning: set[asyncio.Task[None]] = set()
         # Control groups are made and removed off the loop: the kernel may hold them up for milliseconds.
@@ -182,10 +184,19 @@ class Sandboxes:
         under_way: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._starting.add(under_way)
         try:
-            return await self._start_or_undo(spec)
+            return await self._start_in_turn(spec)
         finally:
             self._starting.discard(under_way)
             under_way.set_result(None)
+
+    async def _start_in_turn(self, spec: LaunchSpec) -> Sandboxed:
+        await self._turns.take(spec.mounts)  # much the same as the function whose start it is
+        try:
+            if self._closing is not None:
+                raise StartFailed("the server is stopping")
+            return await self._start_or_undo(spec)
+        finally:
+            self._turns.give_back()
 
     async def _start_or_undo(self, spec: LaunchSpec) -> Sandboxed:
         spec = names.with_names(spec, self._options.run_dir / "names")

@@ -50,12 +50,9 @@ class Line:
         if self._patience is None:
             self._patience = self._loop.call_at(job.deadline, self._look)
 
-    def put_back(self, job: Job) -> None:
-        """To the front: it was its turn, and it is again."""
-        self._jobs.appendleft(job)
-        self._count(1)
-        if self._patience is None:
-            self._patience = self._loop.call_at(job.deadline, self._look)
+    def who_hears_of(self, start: int) -> Job | None:
+        """Who is first to be told that the start of this number failed; None when all were told of one like it."""
+        return next((job for job in self._jobs if job.excused < start), None)
 
     def take(self) -> Job:
         """Whose turn it is."""

@@ -57,6 +57,7 @@ class Pool:
         self._instances: set[Instance] = set()  # every one that is not yet ended, those starting and ending included
         self._starts: set[asyncio.Task[None]] = set()
         self._kept = Provisioned(revision.config.max_concurrency, self._begin_kept, self._has_room)
+        self._begun = 0  # the number of the latest start
         self._resting = Resting(self._idle, options.patience, host.shared.clock)
         self._observed_mb = 0
         self._start_ms: float | None = None
@@ -263,9 +264,10 @@ class Pool:
         return instance
 
     def _launch(self, instance: Instance) -> None:
+        self._begun += 1
         task = self._loop.create_task(self._bring_up(instance))
         self._starts.add(task)
-        task.add_done_callback(partial(self._start_done, instance, instance.kept))
+        task.add_done_callback(partial(self._start_done, self._begun, instance, instance.kept))
 
     def _has_room(self) -> bool:
         claim, now = self._claim_mb, self._loop.time()
@@ -321,26 +323,25 @@ class Pool:
         if job is not None:
             instance.fail_start(job, failed)
 
-    def _start_done(self, instance: Instance, kept: bool, task: asyncio.Task[None]) -> None:  # noqa: FBT001 -- as bound
+    def _start_done(self, number: int, instance: Instance, kept: bool, task: asyncio.Task[None]) -> None:  # noqa: FBT001 -- as bound
         self._starts.discard(task)
         if not kept:
             self._part.share.starting -= 1
         error = StartFailed("The start was cancelled.") if task.cancelled() else task.exception()
         if error is not None:
             self._kept.failed(instance, str(error))
-            self._start_failed(error)
+            self._start_failed(number, error)
         self._after_release()
 
-    def _start_failed(self, error: BaseException) -> None:
-        """The first in the queue is told, unless it is the first time that it meets with this."""
-        job = self._next_waiting()
-        if job is None:
+    def _start_failed(self, number: int, error: BaseException) -> None:
+        """Somebody is told, unless it is their first: of starts that fail together each hears of one at the most."""
+        if (job := self._waiting.who_hears_of(number)) is None:
             return
         _log.warning("instance.start_failed", action="instance.start_failed", error=str(error))
-        job.failed_starts += 1
-        if isinstance(error, StartFailed) and not isinstance(error, NotSupported) and job.failed_starts < _ATTEMPTS:
-            self._waiting.put_back(job)
-        else:
+        job.failed_starts, job.excused = job.failed_starts + 1, self._begun
+        final = not isinstance(error, StartFailed) or isinstance(error, NotSupported)
+        if final or job.failed_starts >= _ATTEMPTS:
+            self._waiting.remove(job)
             job.reject(error if isinstance(error, TorporError) else StartFailed(str(error)))
 
     def _next_waiting(self) -> Job | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -90,6 +91,7 @@ class SandboxOptions:
     """`run_dir` holds what lives as long as the server; `uid_base` the first of 65,535 ids for instances (as root).
 
     `zygotes` allows that instances are forked; `blanks` is how many at the most are prepared for an environment.
+    `starts_at_once`: how many are under way at a time; the others wait for their turn, and no time-out counts that.
     """
 
     data_dir: Path
@@ -98,6 +100,7 @@ class SandboxOptions:
     start_timeout_s: float = 30.0
     zygotes: bool = True
     blanks: int = 2
+    starts_at_once: int = max(8, 4 * len(os.sched_getaffinity(0)))  # enough that no processor waits for a step of one
 
 
 class Note(Protocol):

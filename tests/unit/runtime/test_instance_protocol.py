@@ -238,3 +238,20 @@ async def test_an_outcome_that_meets_its_leaving_caller_is_not_lost(stage):
     with pytest.raises(asyncio.CancelledError):
         await call
     assert [one.payload for one in lost] == [b'"echo"']
+
+
+async def test_starts_that_fail_together_refuse_nobody(stage):
+    """Ten that were under way when the machine had a bad moment count once for each of the ten that wait, not ten
+    times for the first: all are answered by the starts after them.
+    """
+    stage.open(*[StartFailed("the machine had a bad moment")] * 10, echo)
+    outcomes = await asyncio.gather(*(stage.call() for _ in range(10)))
+    assert [outcome.payload for outcome in outcomes] == [b'"echo"'] * 10
+
+
+async def test_starts_that_go_on_failing_refuse_everybody(stage):
+    """Each of those that wait hears of two, and none waits for ever."""
+    stage.open(StartFailed("no luck"))
+    outcomes = await asyncio.gather(*(stage.call() for _ in range(10)), return_exceptions=True)
+    assert [str(outcome) for outcome in outcomes] == ["no luck"] * 10
+    assert stage.launcher.attempts == 20
