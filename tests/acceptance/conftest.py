@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
@@ -125,6 +124,17 @@ def start(data: Path, *flags: str, **variables: str) -> Server:
     return Server(url, data, process, json.loads((data / "key.json").read_text()))
 
 
+def _left(server: Server) -> bool:
+    """Whether it ended in its orderly way; it has ended all the same."""
+    try:
+        server.stop()
+    except subprocess.TimeoutExpired:
+        server.process.kill()
+        server.stop()
+        return False
+    return True
+
+
 @pytest.fixture(scope="session")
 def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
     """Start more servers; all are ended with the tests."""
@@ -136,12 +146,8 @@ def start_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         return server
 
     yield begin
-    for server in started:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.stop()
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait()
+    stuck = [server for server in started if not _left(server)]
+    assert not stuck, f"did not stop within a minute of SIGTERM: {stuck}"
 
 
 @pytest.fixture(scope="session")

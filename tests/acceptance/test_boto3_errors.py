@@ -160,9 +160,9 @@ def test_the_services_errors_are_lambdas(server, create, zipped):
 
 def test_what_is_not_built_yet_says_so_by_name(server):
     """An operation that torpor does not have answers with the protocol's error, naming the operation."""
-    status, _, message = _refused(server.client("lambda"), "list_layers")
+    status, _, message = _refused(server.client("lambda"), "list_code_signing_configs")
     assert status in {400, 404, 501}
-    assert "ListLayers" in message
+    assert "ListCodeSigningConfigs" in message
 
 
 def test_requests_without_the_key_are_refused(server, create):

@@ -159,7 +159,7 @@ def handler(event, context):
         "MINE": "yes",
     }
     assert {name: env.get(name) for name in expected} == expected
-    others = "LAMBDA_LOG_STREAM_NAME EXECUTION_ENV ACCESS_KEY_ID SECRET_ACCESS_KEY SESSION_TOKEN ENDPOINT_URL"
+    others = "LAMBDA_LOG_STREAM_NAME EXECUTION_ENV CONTAINER_CREDENTIALS_FULL_URI ENDPOINT_URL"
     for name in [f"AWS_{other}" for other in others.split()] + ["TZ", "LANG", "PATH", "PYTHONPATH", "_X_AMZN_TRACE_ID"]:
         assert name in env, name
     assert not [name for name in env if name.startswith("TORPOR_")]

@@ -155,11 +155,11 @@ def test_a_bootstrap_may_lie_in_a_layer(server, create):
     layer = client.publish_layer_version(LayerName="shell", Content={"ZipFile": packed.getvalue()})
     create(
         server,
-        "layered",
+        "stacked",
         {"data.txt": "some"},
         Runtime="provided.al2023",
         Handler="x",
         Layers=[layer["LayerVersionArn"]],
     )
-    said, _ = invoke(server, "layered", {"a": 2})
+    said, _ = invoke(server, "stacked", {"a": 2})
     assert said["echo"] == {"a": 2}

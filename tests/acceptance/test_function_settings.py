@@ -116,10 +116,10 @@ def test_event_invoke_configurations(server, create):
 
 def test_a_resource_policy_lets_others_in(server, create):
     """A key without rights may call what a policy opens to it, by that qualifier alone, until it is removed."""
-    client = create(server, "guarded", ECHO)
-    client.publish_version(FunctionName="guarded")
-    client.get_waiter("published_version_active").wait(FunctionName="guarded", Qualifier="1", WaiterConfig=QUICK)
-    client.create_alias(FunctionName="guarded", Name="live", FunctionVersion="1")
+    client = create(server, "policed", ECHO)
+    client.publish_version(FunctionName="policed")
+    client.get_waiter("published_version_active").wait(FunctionName="policed", Qualifier="1", WaiterConfig=QUICK)
+    client.create_alias(FunctionName="policed", Name="live", FunctionVersion="1")
     made = json.loads(server.cli("keys", "create", "guest", "--allow", "lambda:ListFunctions", "--json").stdout)
     guest = boto3.client(
         "lambda", endpoint_url=server.url, region_name="us-east-1",
@@ -129,34 +129,34 @@ def test_a_resource_policy_lets_others_in(server, create):
         "sts", endpoint_url=server.url, region_name="us-east-1",
         aws_access_key_id=made["access_key_id"], aws_secret_access_key=made["secret_access_key"],
     ).get_caller_identity()["Arn"]  # fmt: skip
-    refused("AccessDeniedException", guest.invoke, FunctionName="guarded:live")
-    before = client.get_alias(FunctionName="guarded", Name="live")["RevisionId"]
+    refused("AccessDeniedException", guest.invoke, FunctionName="policed:live")
+    before = client.get_alias(FunctionName="policed", Name="live")["RevisionId"]
     added = client.add_permission(
-        FunctionName="guarded", Qualifier="live", StatementId="guest", Action="lambda:InvokeFunction", Principal=arn,
+        FunctionName="policed", Qualifier="live", StatementId="guest", Action="lambda:InvokeFunction", Principal=arn,
         RevisionId=before,
     )  # fmt: skip
     statement = json.loads(added["Statement"])
-    assert statement["Resource"].endswith(":function:guarded:live")
-    assert guest.invoke(FunctionName="guarded:live", Payload=b"1")["Payload"].read() == b"1"
-    refused("AccessDeniedException", guest.invoke, FunctionName="guarded")
-    refused("AccessDeniedException", guest.delete_function, FunctionName="guarded")
-    policy = client.get_policy(FunctionName="guarded", Qualifier="live")
+    assert statement["Resource"].endswith(":function:policed:live")
+    assert guest.invoke(FunctionName="policed:live", Payload=b"1")["Payload"].read() == b"1"
+    refused("AccessDeniedException", guest.invoke, FunctionName="policed")
+    refused("AccessDeniedException", guest.delete_function, FunctionName="policed")
+    policy = client.get_policy(FunctionName="policed", Qualifier="live")
     assert json.loads(policy["Policy"])["Statement"] == [statement]
-    assert policy["RevisionId"] == client.get_alias(FunctionName="guarded", Name="live")["RevisionId"] != before
+    assert policy["RevisionId"] == client.get_alias(FunctionName="policed", Name="live")["RevisionId"] != before
     refused(
         "ResourceConflictException", client.add_permission,
-        FunctionName="guarded", Qualifier="live", StatementId="guest", Action="lambda:InvokeFunction", Principal="*",
+        FunctionName="policed", Qualifier="live", StatementId="guest", Action="lambda:InvokeFunction", Principal="*",
     )  # fmt: skip
     refused(
         "PreconditionFailedException", client.remove_permission,
-        FunctionName="guarded", Qualifier="live", StatementId="guest", RevisionId=before,
+        FunctionName="policed", Qualifier="live", StatementId="guest", RevisionId=before,
     )  # fmt: skip
-    client.remove_permission(FunctionName="guarded", Qualifier="live", StatementId="guest")
-    refused("AccessDeniedException", guest.invoke, FunctionName="guarded:live")
-    refused("ResourceNotFoundException", client.get_policy, FunctionName="guarded", Qualifier="live")
+    client.remove_permission(FunctionName="policed", Qualifier="live", StatementId="guest")
+    refused("AccessDeniedException", guest.invoke, FunctionName="policed:live")
+    refused("ResourceNotFoundException", client.get_policy, FunctionName="policed", Qualifier="live")
     refused(
         "ResourceNotFoundException", client.remove_permission,
-        FunctionName="guarded", Qualifier="live", StatementId="guest",
+        FunctionName="policed", Qualifier="live", StatementId="guest",
     )  # fmt: skip
 
 

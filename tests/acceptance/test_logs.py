@@ -76,7 +76,7 @@ def test_the_published_command_line_reads_them(server, create, aws):
 SPEAK = """
 import logging
 
-log = logging.getLogger("shop")
+log = logging.getLogger("stall")
 
 def handler(event, context):
     log.debug("too fine")
@@ -88,22 +88,22 @@ def handler(event, context):
 
 def test_logging_config_takes_effect(server, create):
     """JSON records with levels, platform events, and a group of its own that outlives the function."""
-    config = {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO", "LogGroup": "/shop/orders"}
-    client, logs = create(server, "shop", SPEAK, LoggingConfig=config), server.client("logs")
-    client.invoke(FunctionName="shop", Payload=b"{}")
-    client.invoke(FunctionName="shop", Payload=b'{"fail": true}')
-    read = logs.filter_log_events(logGroupName="/shop/orders", filterPattern="{ $.order = 7 }")["events"]
+    config = {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO", "LogGroup": "/stall/orders"}
+    client, logs = create(server, "stall", SPEAK, LoggingConfig=config), server.client("logs")
+    client.invoke(FunctionName="stall", Payload=b"{}")
+    client.invoke(FunctionName="stall", Payload=b'{"fail": true}')
+    read = logs.filter_log_events(logGroupName="/stall/orders", filterPattern="{ $.order = 7 }")["events"]
     (first, _) = [json.loads(event["message"]) for event in read]
-    assert (first["level"], first["message"], first["logger"]) == ("WARNING", "order 7", "shop")
+    assert (first["level"], first["message"], first["logger"]) == ("WARNING", "order 7", "stall")
     assert first["requestId"]
-    everything = logs.filter_log_events(logGroupName="/shop/orders")["events"]
+    everything = logs.filter_log_events(logGroupName="/stall/orders")["events"]
     assert not [event for event in everything if "too fine" in event["message"]]
     kinds = [json.loads(event["message"]).get("type") for event in everything if event["message"].startswith('{"t')]
     assert {"platform.start", "platform.report"} <= set(kinds)
-    failed = logs.filter_log_events(logGroupName="/shop/orders", filterPattern='{ $.errorType = "ValueError" }')
+    failed = logs.filter_log_events(logGroupName="/stall/orders", filterPattern='{ $.errorType = "ValueError" }')
     assert json.loads(failed["events"][0]["message"])["level"] == "ERROR"
-    assert "order 7" in server.cli("logs", "shop").stdout
-    client.delete_function(FunctionName="shop")
+    assert "order 7" in server.cli("logs", "stall").stdout
+    client.delete_function(FunctionName="stall")
 
 
 def test_a_live_tail_brings_what_comes(server, create):

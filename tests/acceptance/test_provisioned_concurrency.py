@@ -54,42 +54,42 @@ def run(client, name, qualifier, seconds=0):
 def test_instances_are_ready_before_they_are_called(start_server, create, zipped, ready, tmp_path):
     """They are of their own kind, spill over, follow their alias, and are there again after a restart."""
     server = start_server(data=tmp_path / "data")
-    client = create(server, "shop", CODE, Timeout=20)
-    publish(client, "shop")
-    client.update_function_code(FunctionName="shop", ZipFile=zipped(CODE + "\n"))
-    client.get_waiter("function_updated_v2").wait(FunctionName="shop", WaiterConfig=QUICK)
-    publish(client, "shop")
-    client.create_alias(FunctionName="shop", Name="live", FunctionVersion="1")
+    client = create(server, "shelf", CODE, Timeout=20)
+    publish(client, "shelf")
+    client.update_function_code(FunctionName="shelf", ZipFile=zipped(CODE + "\n"))
+    client.get_waiter("function_updated_v2").wait(FunctionName="shelf", WaiterConfig=QUICK)
+    publish(client, "shelf")
+    client.create_alias(FunctionName="shelf", Name="live", FunctionVersion="1")
 
     put = client.put_provisioned_concurrency_config(
-        FunctionName="shop", Qualifier="live", ProvisionedConcurrentExecutions=2
+        FunctionName="shelf", Qualifier="live", ProvisionedConcurrentExecutions=2
     )
     assert put["ResponseMetadata"]["HTTPStatusCode"] == 202
     assert put["RequestedProvisionedConcurrentExecutions"] == 2
-    told = ready(client, "shop", "live")
+    told = ready(client, "shelf", "live")
     assert told["AvailableProvisionedConcurrentExecutions"] == told["AllocatedProvisionedConcurrentExecutions"] == 2
     assert client.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"] == 998
     with ThreadPoolExecutor(3) as threads:
-        found = sorted(threads.map(lambda _: run(client, "shop", "live", 1.5), range(3)))
+        found = sorted(threads.map(lambda _: run(client, "shelf", "live", 1.5), range(3)))
     assert found == [["on-demand", "1"], ["provisioned-concurrency", "1"], ["provisioned-concurrency", "1"]]
-    assert run(client, "shop", "$LATEST")[0] == "on-demand"
+    assert run(client, "shelf", "$LATEST")[0] == "on-demand"
 
-    client.update_alias(FunctionName="shop", Name="live", FunctionVersion="2")
-    ready(client, "shop", "live")
-    assert run(client, "shop", "live") == ["provisioned-concurrency", "2"]
+    client.update_alias(FunctionName="shelf", Name="live", FunctionVersion="2")
+    ready(client, "shelf", "live")
+    assert run(client, "shelf", "live") == ["provisioned-concurrency", "2"]
     assert server.stop() == 0
     server = start_server(data=tmp_path / "data")
     client = server.client("lambda")
-    ready(client, "shop", "live")
-    assert run(client, "shop", "live") == ["provisioned-concurrency", "2"]
-    (page,) = client.get_paginator("list_provisioned_concurrency_configs").paginate(FunctionName="shop")
+    ready(client, "shelf", "live")
+    assert run(client, "shelf", "live") == ["provisioned-concurrency", "2"]
+    (page,) = client.get_paginator("list_provisioned_concurrency_configs").paginate(FunctionName="shelf")
     (config,) = page["ProvisionedConcurrencyConfigs"]
     assert (config["FunctionArn"].rpartition(":")[2], config["Status"]) == ("live", "READY")
-    client.delete_provisioned_concurrency_config(FunctionName="shop", Qualifier="live")
+    client.delete_provisioned_concurrency_config(FunctionName="shelf", Qualifier="live")
     refused(
         "ProvisionedConcurrencyConfigNotFoundException",
         client.get_provisioned_concurrency_config,
-        FunctionName="shop",
+        FunctionName="shelf",
         Qualifier="live",
     )
 

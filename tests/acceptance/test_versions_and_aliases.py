@@ -40,92 +40,96 @@ def refused(code, call, **params):
 
 
 @pytest.fixture(scope="module")
-def shop(server, create, zipped):
+def wares(server, create, zipped):
     """A function with two versions of different code, and an alias on the first."""
-    client = create(server, "shop", CODE.format(place="one"))
-    publish(client, "shop", Description="first")
-    client.update_function_code(FunctionName="shop", ZipFile=zipped(CODE.format(place="two")))
-    client.get_waiter("function_updated_v2").wait(FunctionName="shop", WaiterConfig=QUICK)
-    publish(client, "shop")
-    client.create_alias(FunctionName="shop", Name="live", FunctionVersion="1", Description="what people see")
+    client = create(server, "wares", CODE.format(place="one"))
+    publish(client, "wares", Description="first")
+    client.update_function_code(FunctionName="wares", ZipFile=zipped(CODE.format(place="two")))
+    client.get_waiter("function_updated_v2").wait(FunctionName="wares", WaiterConfig=QUICK)
+    publish(client, "wares")
+    client.create_alias(FunctionName="wares", Name="live", FunctionVersion="1", Description="what people see")
     return client
 
 
-def test_every_spelling_runs_its_version(shop):
+def test_every_spelling_runs_its_version(wares):
     """Name, partial ARN and ARN, with a version, an alias or $LATEST, inside or beside."""
-    arn = shop.get_function(FunctionName="shop")["Configuration"]["FunctionArn"]
-    assert run(shop, "shop") == ["two", "$LATEST", "$LATEST", arn]
-    assert run(shop, f"{arn}:1") == ["one", "1", "1", f"{arn}:1"]
-    assert run(shop, "shop:2")[:2] == ["two", "2"]
-    assert run(shop, "000000000000:function:shop:live") == ["one", "1", "1", f"{arn}:live"]
-    assert run(shop, "shop", Qualifier="live")[:2] == ["one", "1"]
-    assert run(shop, arn, Qualifier="$LATEST")[1] == "$LATEST"
-    message = refused("ValidationException", shop.invoke, FunctionName="shop:1", Qualifier="2")
+    arn = wares.get_function(FunctionName="wares")["Configuration"]["FunctionArn"]
+    assert run(wares, "wares") == ["two", "$LATEST", "$LATEST", arn]
+    assert run(wares, f"{arn}:1") == ["one", "1", "1", f"{arn}:1"]
+    assert run(wares, "wares:2")[:2] == ["two", "2"]
+    assert run(wares, "000000000000:function:wares:live") == ["one", "1", "1", f"{arn}:live"]
+    assert run(wares, "wares", Qualifier="live")[:2] == ["one", "1"]
+    assert run(wares, arn, Qualifier="$LATEST")[1] == "$LATEST"
+    message = refused("ValidationException", wares.invoke, FunctionName="wares:1", Qualifier="2")
     assert "derived qualifier" in message
-    message = refused("ResourceNotFoundException", shop.invoke, FunctionName="shop", Qualifier="9")
+    message = refused("ResourceNotFoundException", wares.invoke, FunctionName="wares", Qualifier="9")
     assert message == f"Function not found: {arn}:9"
 
 
-def test_versions_are_told_and_paged(shop):
+def test_versions_are_told_and_paged(wares):
     """Each version has its own configuration, ARN and description; lists come in pages."""
-    one = shop.get_function(FunctionName="shop", Qualifier="1")["Configuration"]
+    one = wares.get_function(FunctionName="wares", Qualifier="1")["Configuration"]
     assert (one["Version"], one["Description"], one["State"]) == ("1", "first", "Active")
-    assert one["FunctionArn"].endswith(":function:shop:1")
-    behind_alias = shop.get_function_configuration(FunctionName="shop", Qualifier="live")
+    assert one["FunctionArn"].endswith(":function:wares:1")
+    behind_alias = wares.get_function_configuration(FunctionName="wares", Qualifier="live")
     assert (behind_alias["Version"], behind_alias["FunctionArn"][-5:]) == ("1", ":live")
     pages = list(
-        shop.get_paginator("list_versions_by_function").paginate(FunctionName="shop", PaginationConfig={"PageSize": 1})
+        wares.get_paginator("list_versions_by_function").paginate(
+            FunctionName="wares", PaginationConfig={"PageSize": 1}
+        )
     )
     assert [version["Version"] for page in pages for version in page["Versions"]] == ["$LATEST", "1", "2"]
-    pages = shop.get_paginator("list_functions").paginate(FunctionVersion="ALL", PaginationConfig={"PageSize": 2})
-    listed = Counter(one["FunctionArn"] for page in pages for one in page["Functions"] if one["FunctionName"] == "shop")
+    pages = wares.get_paginator("list_functions").paginate(FunctionVersion="ALL", PaginationConfig={"PageSize": 2})
+    listed = Counter(
+        one["FunctionArn"] for page in pages for one in page["Functions"] if one["FunctionName"] == "wares"
+    )
     assert sorted(arn.rpartition(":")[2] for arn in listed) == ["$LATEST", "1", "2"]
     assert set(listed.values()) == {1}
 
 
-def test_publishing_what_did_not_change_gives_the_same_version(shop):
+def test_publishing_what_did_not_change_gives_the_same_version(wares):
     """And preconditions are held to."""
-    assert shop.publish_version(FunctionName="shop")["Version"] == "2"
-    message = refused("InvalidParameterValueException", shop.publish_version, FunctionName="shop", CodeSha256="x")
+    assert wares.publish_version(FunctionName="wares")["Version"] == "2"
+    message = refused("InvalidParameterValueException", wares.publish_version, FunctionName="wares", CodeSha256="x")
     assert "CodeSHA256" in message
-    refused("PreconditionFailedException", shop.publish_version, FunctionName="shop", RevisionId="x")
-    refused("ResourceNotFoundException", shop.publish_version, FunctionName="none")
+    refused("PreconditionFailedException", wares.publish_version, FunctionName="wares", RevisionId="x")
+    refused("ResourceNotFoundException", wares.publish_version, FunctionName="none")
 
 
-def test_rolling_back_is_moving_an_alias(shop):
+def test_rolling_back_is_moving_an_alias(wares):
     """The next invocation goes where the alias leads; with weights, some of them."""
-    before = shop.get_alias(FunctionName="shop", Name="live")
-    moved = shop.update_alias(FunctionName="shop", Name="live", FunctionVersion="2", RevisionId=before["RevisionId"])
-    assert run(shop, "shop:live")[0] == "two"
+    before = wares.get_alias(FunctionName="wares", Name="live")
+    moved = wares.update_alias(FunctionName="wares", Name="live", FunctionVersion="2", RevisionId=before["RevisionId"])
+    assert run(wares, "wares:live")[0] == "two"
     refused(
         "PreconditionFailedException",
-        shop.update_alias, FunctionName="shop", Name="live", FunctionVersion="1", RevisionId=before["RevisionId"],
+        wares.update_alias, FunctionName="wares", Name="live", FunctionVersion="1", RevisionId=before["RevisionId"],
     )  # fmt: skip
-    back = shop.update_alias(
-        FunctionName="shop", Name="live", FunctionVersion="1", RoutingConfig={"AdditionalVersionWeights": {"2": 0.5}}
+    back = wares.update_alias(
+        FunctionName="wares", Name="live", FunctionVersion="1", RoutingConfig={"AdditionalVersionWeights": {"2": 0.5}}
     )
     assert back["RoutingConfig"] == {"AdditionalVersionWeights": {"2": 0.5}}
-    assert {run(shop, "shop:live")[0] for _ in range(40)} == {"one", "two"}
-    alone = shop.update_alias(FunctionName="shop", Name="live", RoutingConfig={"AdditionalVersionWeights": {}})
+    assert {run(wares, "wares:live")[0] for _ in range(40)} == {"one", "two"}
+    alone = wares.update_alias(FunctionName="wares", Name="live", RoutingConfig={"AdditionalVersionWeights": {}})
     assert "RoutingConfig" not in alone
     assert alone["Description"] == moved["Description"] == "what people see"
-    assert {run(shop, "shop:live")[0] for _ in range(5)} == {"one"}
+    assert {run(wares, "wares:live")[0] for _ in range(5)} == {"one"}
 
 
-def test_aliases_are_made_listed_and_deleted(shop):
+def test_aliases_are_made_listed_and_deleted(wares):
     """All of a function, or those of one version, in pages."""
     for name, version in (("beta", "2"), ("gamma", "$LATEST")):
-        made = shop.create_alias(FunctionName="shop", Name=name, FunctionVersion=version)
-        assert made["AliasArn"].endswith(f":function:shop:{name}")
-    pages = list(shop.get_paginator("list_aliases").paginate(FunctionName="shop", PaginationConfig={"PageSize": 2}))
+        made = wares.create_alias(FunctionName="wares", Name=name, FunctionVersion=version)
+        assert made["AliasArn"].endswith(f":function:wares:{name}")
+    pages = list(wares.get_paginator("list_aliases").paginate(FunctionName="wares", PaginationConfig={"PageSize": 2}))
     assert [alias["Name"] for page in pages for alias in page["Aliases"]] == ["beta", "gamma", "live"]
-    assert [one["Name"] for one in shop.list_aliases(FunctionName="shop", FunctionVersion="2")["Aliases"]] == ["beta"]
-    refused("ResourceConflictException", shop.create_alias, FunctionName="shop", Name="beta", FunctionVersion="1")
-    refused("ResourceNotFoundException", shop.create_alias, FunctionName="shop", Name="new", FunctionVersion="9")
+    assert [one["Name"] for one in wares.list_aliases(FunctionName="wares", FunctionVersion="2")["Aliases"]] == ["beta"]
+    refused("ResourceConflictException", wares.create_alias, FunctionName="wares", Name="beta", FunctionVersion="1")
+    refused("ResourceNotFoundException", wares.create_alias, FunctionName="wares", Name="new", FunctionVersion="9")
     for name in ("beta", "gamma"):
-        shop.delete_alias(FunctionName="shop", Name=name)
-    refused("ResourceNotFoundException", shop.get_alias, FunctionName="shop", Name="beta")
-    shop.delete_alias(FunctionName="shop", Name="beta")
+        wares.delete_alias(FunctionName="wares", Name=name)
+    refused("ResourceNotFoundException", wares.get_alias, FunctionName="wares", Name="beta")
+    wares.delete_alias(FunctionName="wares", Name="beta")
 
 
 def test_a_version_is_deleted_alone(server, create, zipped):
@@ -145,22 +149,22 @@ def test_a_version_is_deleted_alone(server, create, zipped):
     assert run(client, "pruned:2")[0] == "two"
 
 
-def test_an_alias_has_a_url_of_its_own(server, shop):
+def test_an_alias_has_a_url_of_its_own(server, wares):
     """/fn/NAME:ALIAS/ is open when the alias's URL says so, and follows the alias."""
-    made = shop.create_function_url_config(FunctionName="shop", Qualifier="live", AuthType="NONE")
-    assert made["FunctionArn"].endswith(":function:shop:live")
+    made = wares.create_function_url_config(FunctionName="wares", Qualifier="live", AuthType="NONE")
+    assert made["FunctionArn"].endswith(":function:wares:live")
     status, _, body = server.http("GET", made["FunctionUrl"].removeprefix(server.url))
     assert (status, json.loads(body)[0]) == (200, "one")
-    assert server.http("GET", "/fn/shop/")[0] == 403
-    assert server.http("GET", "/fn/shop:1/")[0] == 403
-    shop.create_function_url_config(FunctionName="shop", AuthType="AWS_IAM")
-    pages = shop.get_paginator("list_function_url_configs").paginate(
-        FunctionName="shop", PaginationConfig={"PageSize": 1}
+    assert server.http("GET", "/fn/wares/")[0] == 403
+    assert server.http("GET", "/fn/wares:1/")[0] == 403
+    wares.create_function_url_config(FunctionName="wares", AuthType="AWS_IAM")
+    pages = wares.get_paginator("list_function_url_configs").paginate(
+        FunctionName="wares", PaginationConfig={"PageSize": 1}
     )
     assert [len(page["FunctionUrlConfigs"]) for page in pages] == [1, 1]
-    assert shop.get_function_url_config(FunctionName="shop", Qualifier="live")["AuthType"] == "NONE"
-    shop.delete_function_url_config(FunctionName="shop", Qualifier="live")
-    assert server.http("GET", "/fn/shop:live/")[0] == 403
+    assert wares.get_function_url_config(FunctionName="wares", Qualifier="live")["AuthType"] == "NONE"
+    wares.delete_function_url_config(FunctionName="wares", Qualifier="live")
+    assert server.http("GET", "/fn/wares:live/")[0] == 403
 
 
 def test_published_at_creation(server, create, zipped):
