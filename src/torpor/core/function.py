@@ -29,6 +29,11 @@ def is_custom(runtime: str) -> bool:
     return runtime in CUSTOM_RUNTIMES
 
 
+def takes_snapshot(config: FunctionConfig, version: str) -> bool:
+    """Whether instances of this version are forked from a snapshot of their initialisation, where that is possible."""
+    return config.snap_start and version != LATEST and not is_custom(config.runtime) and not config.debug_port
+
+
 class State(StrEnum):
     """Lambda's states of a function."""
 
@@ -79,6 +84,7 @@ class FunctionConfig:
     secrets: tuple[str, ...] = ()  # VARIABLE=SECRET: what an instance finds in its environment when it starts
     source_builds: bool = False
     max_concurrency: int = 1
+    snap_start: bool = False  # published versions are forked from a snapshot of their initialisation
     keep_alive_s: float | None = None  # None: the server's default
     isolation: Isolation = Isolation.SANDBOX
     log_format: str = "Text"  # or "JSON"; levels go with JSON only

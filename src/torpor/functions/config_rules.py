@@ -10,7 +10,7 @@ from typing import Any
 
 from torpor.core.arn import is_function_name
 from torpor.core.errors import InvalidValue
-from torpor.core.function import CUSTOM_RUNTIMES, FunctionConfig, FunctionLayer, Isolation
+from torpor.core.function import CUSTOM_RUNTIMES, FunctionConfig, FunctionLayer, Isolation, is_custom
 from torpor.core.identity import is_permission
 from torpor.core.limits import Limits
 from torpor.core.secret import split_variable
@@ -94,6 +94,8 @@ class ConfigRules:
         check_tags(config.tags)
         _check_logging(config)
         _check_dead_letter(config.dead_letter)
+        if config.snap_start and is_custom(config.runtime):
+            raise InvalidValue(f"{config.runtime} is not supported for SnapStart enabled functions.")
         if config.isolation is not Isolation.SANDBOX:
             raise InvalidValue(f"isolation {config.isolation.value!r} is not available yet: leave it out.")
         _within("debug_port", config.debug_port, 0, 65_535)
@@ -162,7 +164,7 @@ def _check_types(config: FunctionConfig) -> None:
         (_TEXTS, _is_text, "a text"),
         (_NUMBERS, lambda value: type(value) is int, "a whole number"),
         (("variables", "tags"), _is_text_mapping, "a table of texts"),
-        (("source_builds",), lambda value: isinstance(value, bool), "true or false"),
+        (("source_builds", "snap_start"), lambda value: isinstance(value, bool), "true or false"),
         (("keep_alive_s",), _is_seconds, "a number of seconds"),
     ]
     for names, fits, wanted in checks:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import structlog
 
 from torpor.core.errors import Conflict, InvalidValue, PlatformFault, PreconditionFailed, TorporError
-from torpor.core.function import Bundle, Environment, Function, FunctionConfig, State
+from torpor.core.function import Bundle, Environment, Function, FunctionConfig, State, takes_snapshot
 from torpor.functions import lifecycle
 from torpor.functions.catalog import Catalog
 from torpor.functions.check import NoChecks
@@ -323,7 +323,8 @@ class Deployer:
         config = record.function.config
         if environment is not None:  # only settings changed, and the catalog keeps it from being collected
             await self._layers.prepare(config.layers, config.runtime)
-            await self._finish(self._take_over(record, environment))
+            refused = await self._snapshot(record, environment)
+            await self._finish(self._take_over(record, environment, refused))
             return
         async with self._slots, self.environment_gate.shared():
             code_dir = await self._bundles.extract(record.function.bundle)
@@ -334,14 +335,27 @@ class Deployer:
                 more=_DEBUGGER if config.debug_port else (),
             )
             await self._layers.prepare(config.layers, config.runtime)
-            await self._finish(self._take_over(record, environment))
+            refused = await self._snapshot(record, environment)
+            await self._finish(self._take_over(record, environment, refused))
 
-    async def _take_over(self, old: FunctionRecord, environment: Environment) -> None:
+    async def _snapshot(self, record: FunctionRecord, environment: Environment) -> str:
+        """Have a version's snapshot made where it is to have one; empty, or why there is none."""
+        function = record.function
+        if not takes_snapshot(function.config, function.version):
+            return ""
+        serving = Serving(config=function.config, bundle=function.bundle, environment=environment)
+        refused = await self._node.snapshot(await self._revisions.build(record, serving))
+        if refused:
+            _log.warning("no snapshot", action="deploy.no_snapshot", function=record.name, reason=refused)
+        return refused
+
+    async def _take_over(self, old: FunctionRecord, environment: Environment, no_snapshot: str = "") -> None:
         """The new revision is what the next invocation finds; then the old one may go."""
-        new = await self._catalog.amend(old, lambda now: lifecycle.succeeded(now, environment))
+        new = await self._catalog.amend(old, lambda now: lifecycle.succeeded(now, environment, no_snapshot))
         version = new.version
         _log.info("function built", action="deploy.done", function=new.name, version=version)
-        self._checks.begin(new)
+        if no_snapshot or not takes_snapshot(new.function.config, version):  # else it was initialised by that
+            self._checks.begin(new)
         before, after = old.serving, new.serving
         if before is not None and after is not None and key_of(before, version) != key_of(after, version):
             self._retire(before, version)

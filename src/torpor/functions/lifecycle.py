@@ -96,14 +96,14 @@ def retagged(record: FunctionRecord, tags: Mapping[str, str]) -> FunctionRecord:
     )
 
 
-def succeeded(record: FunctionRecord, environment: Environment) -> FunctionRecord:
-    """The function, built: it serves from now on."""
+def succeeded(record: FunctionRecord, environment: Environment, no_snapshot: str = "") -> FunctionRecord:
+    """The function, built: it serves from now on. `no_snapshot` says why it has none, where it was to have one."""
     function = _step(
         record.function,
         State.ACTIVE,
         UpdateStatus.SUCCESSFUL,
         environment=environment,
-        state_reason="",
+        state_reason=no_snapshot and f"Starts without a snapshot: {no_snapshot}",
         state_reason_code="",
         update_reason="",
         update_reason_code="",

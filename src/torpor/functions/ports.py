@@ -80,6 +80,10 @@ class Runner(Protocol):
 
     async def retire(self, revision_key: str) -> None: ...
 
+    async def snapshot(self, revision: Revision) -> str:
+        """Initialise it once, for its instances to be forked from; empty, or why they cannot be."""
+        ...
+
     def running(self) -> frozenset[str]:
         """Keys of the revisions that have instances or waiting invocations, retired ones included."""
         ...

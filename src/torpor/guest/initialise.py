@@ -2,6 +2,8 @@
 
 # ruff: noqa: TID252  # relative, since inside a sandbox this package is `_torpor_guest`
 
+# ruff: noqa: PTH100, PTH118, PTH120  # importing pathlib would cost every start milliseconds
+
 from __future__ import annotations
 
 import os
@@ -15,6 +17,7 @@ from . import output
 from .handler import Handler, find_handler
 from .settings import GuestSettings
 
+_PUBLISHED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "published")  # last: the user's own wins
 _MAX_REPORTED = 4000  # modules; the report is one bounded frame
 
 
@@ -39,7 +42,7 @@ def _extend_path(settings: GuestSettings) -> None:
     if settings.site_packages and settings.site_packages not in sys.path:
         site.addsitedir(settings.site_packages)
     first = [settings.task_root, f"/opt/python/lib/{version}/site-packages", "/opt/python"]
-    sys.path[:] = first + [path for path in sys.path if path not in first]
+    sys.path[:] = [*first, *(path for path in sys.path if path not in first and path != _PUBLISHED), _PUBLISHED]
 
 
 def _loaded(before: int, settings: GuestSettings) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ PACKAGE = RUNTIME_DIR + "/_torpor_guest"
 WORKER = "_torpor_guest.guest.worker"  # as a module inside
 REHEARSAL = "_torpor_guest.guest.rehearsal"  # likewise
 
+SNAPSHOT = "_torpor_guest.guest.snapshot"  # likewise
+
 
 def files() -> list[tuple[str, str]]:
     """Pairs of host path and path in the sandbox, parents first, all to be mounted read-only.

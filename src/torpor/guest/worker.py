@@ -27,6 +27,7 @@ from .handler import Handler, is_async
 from .initialise import initialise
 from .settings import GuestSettings, take_settings
 
+_SNAPSHOT = f"{__package__}.snapshot"
 _TRACE = "_X_AMZN_TRACE_ID"
 _LOST = 70  # exit status: the channel is gone (EX_SOFTWARE)
 
@@ -50,7 +51,9 @@ def main() -> None:
 
 def _load(channel: Channel, settings: GuestSettings) -> Handler | None:
     try:
-        handler, report = initialise(settings)
+        snapshot: Any = sys.modules.get(_SNAPSHOT)  # there where this process was forked from one
+        restores = snapshot is not None and snapshot.is_taken()
+        handler, report = snapshot.restore() if restores else initialise(settings)
     except Exception as error:
         described = faults.describe(error, "")
         faults.log(described, closed.hint(error))

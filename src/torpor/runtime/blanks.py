@@ -114,7 +114,7 @@ class Blank:
             group=self._group,
             alarm=alarm,
             undo=undo,
-            depth=Depth.ZYGOTE,
+            depth=Depth.SNAPSHOT if self.zygote.spec.snapshot else Depth.ZYGOTE,
         )
 
     def _write(self, letter: bytes) -> None:

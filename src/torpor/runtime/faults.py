@@ -57,6 +57,11 @@ def init_timed_out(limit_s: float) -> Failure:
     return Failure(Result.TIMEOUT, "Sandbox.Timedout", text)
 
 
+def restore_timed_out(limit_s: float) -> Failure:
+    text = f"Restore timed out after {limit_s:.2f} seconds: the after-restore hooks did not finish"
+    return Failure(Result.TIMEOUT, "Runtime.RestoreTimeout", text)
+
+
 def too_large(limit: int) -> Failure:
     text = f"Response payload size exceeded maximum allowed payload size ({limit} bytes)."
     return Failure(Result.TOO_LARGE, "Function.ResponseSizeTooLarge", text, prefixed=False)

@@ -39,7 +39,7 @@ def nest_orders(spec: ZygoteSpec, modules: Sequence[str], plan: IdPlan, block: i
         "mounts": [[one.source, one.target, one.read_only] for one in (*program_mounts(), *spec.mounts)],
         "limits": {"CORE": orders.NO_CORE_AT_ALL, "NOFILE": _OPEN_FILES},
         "argv": [spec.python, "-c", _PROGRAM],
-        "env": {**spec.env, **_SINGLE},
+        "env": {**_SINGLE, **spec.env},
         "setup": {
             "hidden": _OURS,
             "path": layout.RUNTIME_DIR,
@@ -47,6 +47,7 @@ def nest_orders(spec: ZygoteSpec, modules: Sequence[str], plan: IdPlan, block: i
             "modules": [*spec.always, *modules],
             "programs": list(spec.programs),
             "rehearsal": spec.rehearsal,
+            "snapshot": spec.snapshot,
             "own_groups": bool(plan.count),
         },
     }

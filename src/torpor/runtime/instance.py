@@ -33,6 +33,7 @@ from torpor.runtime.world import World
 from torpor.wire.frames import Frame, Kind, ProtocolViolation
 from torpor.wire.messages import Call, Ready, pack_call, unpack_ready
 
+_RESTORE_S = 10.0  # as on Lambda: what hooks may take after a restore
 _LINGER_S = 1.0  # a process whose control channel ends has left; if it is still there by then, it closed the channel
 _INIT_KINDS = frozenset({Kind.READY, Kind.INIT_ERROR})
 
@@ -98,9 +99,8 @@ class Instance:
 
         Raises StartFailed (torpor's or the machine's fault), NotSupported, or InitFailed (the function's own fault).
         """
-        self._journal.init_start(self.revision.config.runtime, self.revision.version)
         try:
-            await self._launch()
+            await self._launch_and_tell()
             await self._initialise()
         except BaseException as error:
             self._launching = False
@@ -116,6 +116,16 @@ class Instance:
             if isinstance(error, TorporError):
                 raise
             raise StartFailed(f"An instance of {self.revision.name} could not be started: {error}") from error
+
+    async def _launch_and_tell(self) -> None:
+        """Its first line comes before any of its own, and says when it began."""
+        at_ms = int(time.time() * 1000)
+        try:
+            await self._launch()
+        finally:
+            restored = self.origin.depth is Depth.SNAPSHOT
+            tell = self._journal.restore_start if restored else self._journal.init_start
+            tell(self.revision.config.runtime, self.revision.version, at_ms)
 
     async def _launch(self) -> None:
         self._launching = True
@@ -136,13 +146,14 @@ class Instance:
             raise StartFailed("the instance was told to end before it was launched")
 
     async def _initialise(self) -> None:
-        limit = self._shared.start_timeout_s + self.revision.config.timeout_s
+        restored = self.origin.depth is Depth.SNAPSHOT
+        limit = _RESTORE_S if restored else self._shared.start_timeout_s + self.revision.config.timeout_s
         try:
             async with asyncio.timeout(limit):
                 await self._attachment.open(self.revision, self._world.log_stream, self._shared.open_door)
                 await asyncio.shield(self._ready)
         except TimeoutError:
-            raise InitFailed.by(faults.init_timed_out(limit)) from None
+            raise InitFailed.by((faults.restore_timed_out if restored else faults.init_timed_out)(limit)) from None
         if self.state is not InstanceState.IDLE:  # it was loaded, and was gone a moment later
             raise InitFailed.by(self._cause or faults.exited(None, None, out_of_memory=False))
 
@@ -351,10 +362,13 @@ class Instance:
 
     def _become_ready(self, report: Ready) -> None:
         self.modules = report.modules
+        if self.origin.depth is Depth.SNAPSHOT:
+            self._journal.restore_report(self._init_ms or 0.0)
+        else:
+            self._shared.launcher.learn(self._world.spec, report.modules)
         if self.kept and self._init_ms is not None:  # no invocation bears it
             self._journal.init_report(self._init_ms)
             self._init_ms = None
-        self._shared.launcher.learn(self._world.spec, report.modules)
         self.max_memory_mb = self._attachment.launched.max_memory_mb()
         self.state = advance(self.state, InstanceState.IDLE)
         self.idle_since = self._shared.clock()

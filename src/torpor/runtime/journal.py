@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import UTC, datetime
 from typing import Protocol
 
-from torpor.core.invocation import Usage
+from torpor.core.invocation import Depth, Usage
 
 TAIL = 4096  # bytes of log returned with an invocation that asks for it
 
@@ -52,13 +53,21 @@ class Journal:
         if tail is not None:
             tail.add(line)
 
-    def init_start(self, runtime: str, version: str) -> None:  # noqa: ARG002  (JSON has it)
-        """An instance begins."""
-        self.write(init_start(runtime))
+    def init_start(self, runtime: str, version: str, at_ms: int = 0) -> None:  # noqa: ARG002  (JSON has it)
+        """An instance begins, or began then."""
+        self.write(init_start(runtime), at_ms=at_ms)
 
-    def init_report(self, init_ms: float) -> None:
-        """It is ready, and no invocation bears what that took."""
-        self.write(init_report(init_ms, ok=True))
+    def init_report(self, init_ms: float, *, ok: bool = True) -> None:
+        """An initialisation is over that no invocation bears."""
+        self.write(init_report(init_ms, ok=ok))
+
+    def restore_start(self, runtime: str, version: str, at_ms: int) -> None:  # noqa: ARG002  (JSON has it)
+        """An instance begins that is restored from a snapshot."""
+        self.write(f"RESTORE_START Runtime Version: {runtime}".encode(), at_ms=at_ms)
+
+    def restore_report(self, restore_ms: float) -> None:
+        """It is restored, its hooks included."""
+        self.write(f"RESTORE_REPORT Restore Duration: {restore_ms:.2f} ms".encode())
 
     def begin(self, request_id: str, version: str, at_ms: int, tail: Tail | None) -> None:
         """An invocation began at a Unix time in milliseconds."""
@@ -107,7 +116,12 @@ def report(usage: Usage) -> str:
         f"Billed Duration: {usage.billed_ms} ms\tMemory Size: {usage.memory_mb} MB\t"
         f"Max Memory Used: {usage.max_memory_mb} MB"
     )
-    return f"{line}\tInit Duration: {usage.init_ms:.2f} ms" if usage.init_ms else line
+    if not usage.init_ms:
+        return line
+    if usage.depth is Depth.SNAPSHOT:
+        billed = f"Billed Restore Duration: {math.ceil(usage.init_ms)} ms"
+        return f"{line}\tRestore Duration: {usage.init_ms:.2f} ms\t{billed}"
+    return f"{line}\tInit Duration: {usage.init_ms:.2f} ms"
 
 
 def timed_out(request_id: str, text: str) -> bytes:

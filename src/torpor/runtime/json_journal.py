@@ -5,6 +5,7 @@ Source: AWS, "Lambda Telemetry API Event schema reference"; levels as in "Log-le
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 
 from torpor.core.function import FunctionConfig
-from torpor.core.invocation import Result, Usage
+from torpor.core.invocation import Depth, Result, Usage
 from torpor.runtime.journal import Journal, LogSink, Tail
 
 _RANKS = {"DEBUG": 0, "INFO": 1, "WARN": 2}
@@ -27,7 +28,7 @@ class JsonJournal(Journal):
         self._name = config.name
         self._least = _RANKS.get(config.system_log_level, 1)
 
-    def init_start(self, runtime: str, version: str) -> None:
+    def init_start(self, runtime: str, version: str, at_ms: int = 0) -> None:
         record = {
             "initializationType": "on-demand",
             "phase": "init",
@@ -35,14 +36,22 @@ class JsonJournal(Journal):
             "functionName": self._name,
             "functionVersion": version,
         }
-        self._event("INFO", "platform.initStart", record)
+        self._event("INFO", "platform.initStart", record, at_ms=at_ms)
 
-    def init_report(self, init_ms: float) -> None:
+    def restore_start(self, runtime: str, version: str, at_ms: int) -> None:
+        record = {"runtimeVersion": runtime, "functionName": self._name, "functionVersion": version}
+        self._event("INFO", "platform.restoreStart", record, at_ms=at_ms)
+
+    def restore_report(self, restore_ms: float) -> None:
+        record = {"status": "success", "metrics": {"durationMs": round(restore_ms, 3)}}
+        self._event("INFO", "platform.restoreReport", record)
+
+    def init_report(self, init_ms: float, *, ok: bool = True) -> None:
         metrics = {"durationMs": round(init_ms, 3)}
-        record = {
+        record: dict[str, Any] = {
             "initializationType": "provisioned-concurrency",
             "phase": "init",
-            "status": "success",
+            "status": "success" if ok else "error",
             "metrics": metrics,
         }
         self._event("INFO", "platform.initReport", record)
@@ -62,7 +71,10 @@ class JsonJournal(Journal):
             "maxMemoryUsedMB": usage.max_memory_mb,
         }
         if usage.init_ms:
-            metrics["initDurationMs"] = round(usage.init_ms, 3)
+            kind = "restore" if usage.depth is Depth.SNAPSHOT else "init"
+            metrics[f"{kind}DurationMs"] = round(usage.init_ms, 3)
+            if usage.depth is Depth.SNAPSHOT:
+                metrics["billedRestoreDurationMs"] = math.ceil(usage.init_ms)
         level = "INFO" if status == "success" else "WARN"
         done = {"requestId": usage.request_id, "status": status, "metrics": {"durationMs": metrics["durationMs"]}}
         self._event("DEBUG", "platform.runtimeDone", done, tail)

@@ -41,7 +41,8 @@ from torpor.runtime.spec import (
     unnoted,
 )
 from torpor.runtime.turns import Turns
-from torpor.runtime.zygotes import NoZygote, ZygoteOptions, Zygotes
+from torpor.runtime.zygote_options import NoZygote, ZygoteOptions
+from torpor.runtime.zygotes import Zygotes
 from torpor.sandbox import ids, rights
 from torpor.sandbox.cgroups import Bounds, Cgroups, Group, discover
 
@@ -200,18 +201,31 @@ class Sandboxes:
 
     async def _start_or_undo(self, spec: LaunchSpec) -> Sandboxed:
         spec = names.with_names(spec, self._options.run_dir / "names")
-        reason = spec.no_zygote
+        no_snapshot = ""
+        if spec.snapshot is not None and self._options.zygotes:
+            live, no_snapshot = await self._fork(spec)
+            if live is not None:
+                return live
+        spec, reason = replace(spec, snapshot=None), spec.no_zygote
         if spec.zygote is not None and self._options.zygotes and not reason:
-            try:
-                return self._keep(await self._undoing(spec, self._zygotes.start))
-            except NoZygote as declined:
-                reason = declined.message
-            except StartFailed as failed:
-                reason = failed.message
-                self._note("zygote.fork_failed", zygote=spec.zygote.key, error=reason)
+            live, reason = await self._fork(spec)
+            if live is not None:
+                live.reason = no_snapshot
+                return live
         live = self._keep(await self._undoing(spec, self._start))
-        live.reason = reason
+        live.reason = no_snapshot or reason
         return live
+
+    async def _fork(self, spec: LaunchSpec) -> tuple[Sandboxed | None, str]:
+        """Fork it, or say why not."""
+        try:
+            return self._keep(await self._undoing(spec, self._zygotes.start)), ""
+        except NoZygote as declined:
+            return None, declined.message
+        except StartFailed as failed:
+            base = spec.snapshot or spec.zygote
+            self._note("zygote.fork_failed", zygote=base.key if base else "", error=failed.message)
+            return None, failed.message
 
     def _keep(self, live: Sandboxed) -> Sandboxed:
         self._alive.add(live)

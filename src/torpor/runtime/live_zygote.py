@@ -72,13 +72,14 @@ class LiveZygote:
 
     async def open(self, block: int) -> None:
         """Raises ZygoteRefused when its libraries forbid it, StartFailed when the machine does."""
+        limit = self.spec.start_s or self._ground.start_timeout_s
         try:
-            async with asyncio.timeout(self._ground.start_timeout_s):
+            async with asyncio.timeout(limit):
                 await self._open(block)
         except TimeoutError:
             await self.close()
-            limit = self._ground.start_timeout_s
-            raise ZygoteRefused(f"importing the environment's libraries took longer than {limit:g} s") from None
+            what = "its initialisation" if self.spec.snapshot else "importing the environment's libraries"
+            raise ZygoteRefused(f"{what} took longer than {limit:g} s") from None
         except OSError as error:
             await self.close()
             raise StartFailed(f"zygote not started: {error}") from error
@@ -130,6 +131,10 @@ class LiveZygote:
 
     def last_words(self) -> str:
         return self._tail.peek()[-_TAIL:].decode(errors="replace").strip() if self._tail else ""
+
+    def words(self) -> bytes:
+        """What it, and whoever it was before it forked, wrote last."""
+        return self._tail.peek() if self._tail else b""
 
     def _fail(self, reason: str, *, refused: bool = False) -> None:
         if not self._said.done():

@@ -26,10 +26,11 @@ from torpor.runtime.job import Done, Job, Stream
 from torpor.runtime.journal import LogSink
 from torpor.runtime.pool import Pool
 from torpor.runtime.ports import DoorOpener, SecretsOf, no_secrets
+from torpor.runtime.snapshots import take_snapshot
 from torpor.runtime.spec import Launcher
 from torpor.runtime.starts import Start, Starts, Unfit
 from torpor.runtime.surroundings import Surroundings
-from torpor.runtime.world import zygote_of
+from torpor.runtime.world import SNAPSHOT, zygote_of
 
 _log = structlog.get_logger()
 
@@ -166,6 +167,7 @@ class Node:
     async def retire(self, revision_key: str) -> None:
         """Take no new work for this revision; what is running finishes, and then its instances end."""
         self._begun.forget(revision_key)
+        self._prepared.forget(f"{SNAPSHOT}{revision_key}")
         pool = self._pools.pop(revision_key, None)
         if pool is not None:
             self._retiring.add(pool)
@@ -178,6 +180,10 @@ class Node:
     async def check(self, revision: Revision) -> Verdict:
         """Initialise it as its next instance will be, without a call: it is known then how to start it."""
         return await self._checker.check(revision)
+
+    async def snapshot(self, revision: Revision) -> str:
+        """Initialise it once, for its instances to be forked from; empty, or why they cannot be."""
+        return await take_snapshot(revision, self._host.shared)
 
     async def prepare(self, environment: Environment) -> str:
         """Have a zygote for this environment; empty once there is one, else the reason why not."""

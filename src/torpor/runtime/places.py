@@ -11,6 +11,7 @@ from torpor.runtime.blanks import Blank, Shape
 from torpor.runtime.live_zygote import LiveZygote
 from torpor.runtime.spec import LaunchSpec, ZygoteSpec
 
+FIRST = "its environment is called for the first time"
 _LATEST = 8  # starts remembered for each environment
 
 
@@ -22,7 +23,8 @@ class Place:
         self.modules = list(modules)
         self.zygote: LiveZygote | None = None
         self.old: list[LiveZygote] = []  # they fork no more; their instances live on
-        self.reason = "its environment is called for the first time"
+        self.reason = "its snapshot is not made yet" if spec.snapshot else FIRST
+        self.words = b""  # what was written while its latest zygote was built
         self.refused = False  # by its libraries: there is no use in trying again
         self.failures = 0
         self.hangs = 0  # zygotes that no longer forked

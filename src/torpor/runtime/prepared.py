@@ -26,3 +26,9 @@ class NothingPrepared:
 
     async def prepare(self, spec: ZygoteSpec) -> str:  # noqa: ARG002 -- as promised
         return "instances are not forked here"
+
+    def words(self, key: str) -> bytes:  # noqa: ARG002 -- as promised
+        return b""
+
+    def forget(self, key: str) -> None:
+        """Nothing is prepared."""

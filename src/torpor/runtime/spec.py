@@ -30,7 +30,9 @@ class ZygoteSpec:
 
     `env` is what its interpreter starts with: of an instance's variables, those that interpreters and libraries read
     when they are loaded. `always` are modules to import first, `programs` files that instances will run, and
-    `rehearsal` a module with a function `rehearse()`, which those call that nobody waits for yet.
+    `rehearsal` a module with a function `rehearse()`, which those call that nobody waits for yet. `snapshot` is a
+    module with a function `take()`, which initialises one function for all that are forked; `start_s` bounds that (0:
+    the usual time).
     """
 
     key: str
@@ -41,6 +43,8 @@ class ZygoteSpec:
     always: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     rehearsal: str = ""
+    snapshot: str = ""
+    start_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +53,7 @@ class LaunchSpec:
 
     `hosts` maps names to addresses for /etc/hosts; `doors` are listeners on the instance's own loopback, opened before
     user code runs. `network="host"` is for sandboxed builds of source packages alone. With a `zygote` it is forked from
-    there when that is possible; `no_zygote` says why it must not be.
+    there when that is possible; `no_zygote` says why it must not be. With a `snapshot` it is tried there first.
     """
 
     instance_id: str
@@ -66,6 +70,7 @@ class LaunchSpec:
     network: Literal["none", "host"] = "none"
     isolation: Isolation = Isolation.SANDBOX
     zygote: ZygoteSpec | None = None
+    snapshot: ZygoteSpec | None = None
     no_zygote: str = ""
 
 
@@ -204,6 +209,14 @@ class Prepared(Protocol):
 
     async def prepare(self, spec: ZygoteSpec) -> str:
         """Have a zygote with the modules that are known; empty once it forks, else the reason why there is none."""
+        ...
+
+    def words(self, key: str) -> bytes:
+        """What the latest zygote of this key wrote while it was built."""
+        ...
+
+    def forget(self, key: str) -> None:
+        """Let go of the zygote of this key, for good; what was born of it lives on."""
         ...
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from torpor.core.arn import Home
-from torpor.core.function import Environment, FunctionConfig, Revision, is_custom
+from torpor.core.function import Environment, FunctionConfig, Revision, is_custom, takes_snapshot
 from torpor.core.limits import Limits
 from torpor.core.log_group import key_of, log_group_of
 from torpor.guest import layout
@@ -22,7 +22,9 @@ TASK_ROOT = "/var/task"
 LAYERS_ROOT = "/opt"
 DOOR = "127.0.0.1:9001"
 # Lambda's AWS_LAMBDA_INITIALIZATION_TYPE
-ON_DEMAND, PROVISIONED = "on-demand", "provisioned-concurrency"
+ON_DEMAND, PROVISIONED, SNAP_START = "on-demand", "provisioned-concurrency", "snap-start"
+SNAPSHOT = "snapshot-"  # before a revision's key
+_SNAPSHOT_S = 130.0  # as on Lambda, or the function's own timeout where that is longer
 
 # Lambda's documented list: a function's own variables may not set these.
 RESERVED = frozenset({
@@ -46,7 +48,11 @@ class World:
 
     def with_variables(self, found: Mapping[str, str]) -> LaunchSpec:
         """What to launch, with secrets in its environment: here they join it, and no world keeps them."""
-        return replace(self.spec, env={**self.spec.env, **found}) if found else self.spec
+        if not found:
+            return self.spec
+        base = self.spec.snapshot
+        snapshot = base and replace(base, env={**base.env, **found})
+        return replace(self.spec, env={**self.spec.env, **found}, snapshot=snapshot)
 
 
 def build_world(
@@ -83,6 +89,7 @@ def build_world(
         doors=(DOOR_LISTENER, *((way.address, way.port) for way in reach.ways(config.reach))),
         isolation=config.isolation,
         zygote=base,
+        snapshot=_snapshot_of(revision, base, env) if takes_snapshot(config, revision.version) else None,
         no_zygote=no_zygote or preload.variable_in_the_way(env, base.env),
     )
     return World(spec, instance_id, log_stream, key_of(log_group_of(config)))
@@ -106,6 +113,25 @@ def zygote_of(environment: Environment) -> ZygoteSpec:
         always=(layout.WORKER, layout.REHEARSAL),
         programs=(layout.PROGRAM,),
         rehearsal=layout.REHEARSAL,
+    )
+
+
+def snapshot_key(revision: Revision) -> str:
+    """Names the zygote in which this revision was initialised."""
+    return f"{SNAPSHOT}{revision.key}"
+
+
+def _snapshot_of(revision: Revision, base: ZygoteSpec, env: Mapping[str, str]) -> ZygoteSpec:
+    """A zygote of one revision's own: it has its files and variables, and initialises it."""
+    return replace(
+        base,
+        key=snapshot_key(revision),
+        env={**env, "AWS_LAMBDA_INITIALIZATION_TYPE": SNAP_START},
+        mounts=_mounts(revision),
+        always=(layout.WORKER, layout.SNAPSHOT),
+        rehearsal="",
+        snapshot=layout.SNAPSHOT,
+        start_s=max(_SNAPSHOT_S, float(revision.config.timeout_s)),
     )
 
 

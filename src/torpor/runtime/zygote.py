@@ -59,8 +59,9 @@ def main() -> NoReturn:
     _hide(setup["hidden"])
     sys.path[0] = setup["path"]
     loaded, skipped, blamed = _preload(setup)
+    refusal = sys.modules[setup["snapshot"]].take() if setup["snapshot"] else ""
     programs = {path: compile(_read(path), path, "exec") for path in setup["programs"]}
-    reason = _obstacle({0, 1, 2, nest.fileno(), home}, blamed)
+    reason = refusal or _obstacle({0, 1, 2, nest.fileno(), home}, blamed, snapshot=bool(setup["snapshot"]))
     if reason:
         nest.send(REFUSED + reason.encode(errors="replace")[:_MAX_REASON])
         os._exit(1)
@@ -125,20 +126,25 @@ def _traces() -> list[tuple[str, str]]:
     return found
 
 
-def _obstacle(own: set[int], blamed: dict[tuple[str, str], str]) -> str:
+def _obstacle(own: set[int], blamed: dict[tuple[str, str], str], *, snapshot: bool = False) -> str:
     """Why this process must not be forked from; empty when it may. `blamed` says which library left what."""
     traces = _traces()
     threads = [trace for trace in traces if trace[0] == "thread"]
     files = [trace for trace in traces if trace[0] == "file" and int(trace[1].split()[0]) not in own]
     children = [trace for trace in traces if trace[0] == "child"]
     if threads:
-        what = f"start {len(threads)} thread{'s' * (len(threads) > 1)}"
+        left = f"{len(threads)} thread{'s' * (len(threads) > 1)}"
+        what = f"start {left}"
     elif children or _has_children():
-        what = "start processes"
+        left = "processes"
+        what = f"start {left}"
     elif files:
-        what = f"keep open {', '.join(text.partition(' ')[2] for _, text in files)[:300]}"
+        left = f"open {', '.join(text.partition(' ')[2] for _, text in files)[:300]}"
+        what = f"keep {left}"
     else:
         return ""
+    if snapshot:
+        return f"its initialisation leaves {left}, which a snapshot cannot keep"
     names = sorted({blamed[trace] for trace in threads or children or files if trace in blamed})
     whose = f" ({', '.join(names)})" if names else ""
     return f"the environment's libraries{whose[:300]} {what} when they are imported"
@@ -233,12 +239,17 @@ def _prepare(setup: dict[str, Any]) -> None:
     """Streams of one's own, and a state of one's own where siblings would share one."""
     if setup["ahead"] and setup["rehearsal"]:
         sys.modules[setup["rehearsal"]].rehearse()
+    if not setup["snapshot"]:  # there the function may hold on to those that it has
+        _renew_streams()
+    _reseed()
+    gc.enable()
+
+
+def _renew_streams() -> None:
     for name, fd, errors in (("stdout", 1, "strict"), ("stderr", 2, "backslashreplace")):
         stream = _stream(name, fd, errors)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
-    _reseed()
-    gc.enable()
 
 
 def _await_letter(gate: int) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any
 
 from torpor.core.errors import StartFailed
@@ -22,27 +21,10 @@ from torpor.runtime.live_zygote import Ground, LiveZygote, ZygoteRefused
 from torpor.runtime.own_mounts import OWN_TARGETS, modules_of
 from torpor.runtime.places import Place
 from torpor.runtime.spec import LaunchSpec, Note, ZygoteSpec
+from torpor.runtime.zygote_options import NoZygote, ZygoteOptions
 
 _HANGS = 5  # so many of its zygotes got stuck, over a quarter of an hour, before that is taken for a habit
 _BLANK_MB, _LEAST_MB = 4, 24  # what a blank, and a zygote not seen before, are expected to take
-
-
-class NoZygote(StartFailed):
-    """There is no zygote to fork this instance from, for the reason that is given."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ZygoteOptions:
-    """For `hot_s` after a start blanks are held ready, for `idle_s` the zygote; `memory_mb` bounds those unused."""
-
-    blanks: int = 2
-    hot_s: float = 60.0
-    idle_s: float = 3600.0
-    memory_mb: int = 4096
-    refill_s: float = 0.05  # after a start, so that the request goes first
-    settle_s: float = 0.5  # before a zygote is built: what was learned by several starts at once is learned together
-    check_s: float = 5.0
-    fork_s: float = 15.0  # a zygote that has not forked by then never will: a library's hook waits for something
 
 
 class Zygotes:
@@ -75,10 +57,14 @@ class Zygotes:
 
     async def start(self, spec: LaunchSpec, undo: AsyncExitStack) -> Sandboxed:
         """Fork an instance. Raises NoZygote when it must be spawned instead, StartFailed when forking failed."""
-        assert spec.zygote is not None
-        place = self._place(spec.zygote)
+        base = spec.snapshot or spec.zygote
+        assert base is not None
+        place = self._place(base)
         place.calls.append(self._clock())
         if (zygote := place.zygote) is None:
+            if spec.snapshot is not None:  # nobody who starts otherwise will ask for it
+                place.spec = base
+                self._build_soon(place)
             raise NoZygote(place.reason)
         self._must_fit(place, zygote, spec)
         place.pattern = spec
@@ -185,12 +171,13 @@ class Zygotes:
         try:
             await zygote.open(block)
         except StartFailed as failed:
+            place.words = zygote.words()
             place.refused = isinstance(failed, ZygoteRefused)
             place.failures += 1
             place.reason = failed.message
             self._note("zygote.failed", zygote=place.spec.key, reason=failed.message)
             return None
-        place.failures = 0
+        place.failures, place.words = 0, zygote.words()
         place.size_mb = zygote.memory_mb
         if self._budget_mb is not None and (reason := preload.too_large(zygote.memory_mb, self._budget_mb)):
             place.refused, place.reason = True, reason
@@ -360,6 +347,20 @@ class Zygotes:
         while place.zygote is None and place.building is not None:
             await asyncio.wait({place.building})
         return "" if place.zygote is not None else place.reason
+
+    def words(self, key: str) -> bytes:
+        place = self._places.get(key)
+        return b"" if place is None else place.words
+
+    def forget(self, key: str) -> None:
+        place = self._places.get(key)
+        if place is None:
+            return
+        place.refused = True
+        if place.building is not None:
+            place.building.cancel()
+        self._put_to_sleep(place)
+        self._check_later()
 
     async def close(self) -> None:
         """End every zygote and blank."""

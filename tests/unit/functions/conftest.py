@@ -143,6 +143,12 @@ class FakeNode:
         self.reserved: dict[str, int | None] = {}
         self.error: Exception | None = None
         self.provisioned: dict[str, int] = {}  # by version
+        self.snapshots: list[str] = []  # versions
+        self.no_snapshot = ""
+
+    async def snapshot(self, revision) -> str:
+        self.snapshots.append(revision.version)
+        return self.no_snapshot
         self.supplies: dict[str, Supply] = {}
 
     def provision(self, revision, executions: int) -> None:

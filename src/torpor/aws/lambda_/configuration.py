@@ -64,6 +64,8 @@ class Configurations:
             changes["tmp_mb"] = params["EphemeralStorage"]["Size"]
         if params.get("DeadLetterConfig") is not None:
             changes["dead_letter"] = params["DeadLetterConfig"].get("TargetArn") or ""
+        if (params.get("SnapStart") or {}).get("ApplyOn"):
+            changes["snap_start"] = params["SnapStart"]["ApplyOn"] == "PublishedVersions"
         if params.get("LoggingConfig") is not None:
             changes |= _logging(params["LoggingConfig"])
         return changes

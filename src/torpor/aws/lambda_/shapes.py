@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from torpor.core.arn import LATEST, Home
-from torpor.core.function import Function, FunctionConfig, FunctionUrl
+from torpor.core.function import Function, FunctionConfig, FunctionUrl, State
 
 
 def function_configuration(function: Function, home: Home, qualifier: str | None = None) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def function_configuration(function: Function, home: Home, qualifier: str | None
         "PackageType": "Zip",
         "Architectures": [config.architecture],
         "EphemeralStorage": {"Size": config.tmp_mb},
-        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "SnapStart": _snap_start(function),
         "LoggingConfig": _logging(config),
     }
     if config.layers:
@@ -40,6 +40,16 @@ def function_configuration(function: Function, home: Home, qualifier: str | None
     if config.dead_letter:
         shape["DeadLetterConfig"] = {"TargetArn": config.dead_letter}
     return shape | _states(function)
+
+
+def _snap_start(function: Function) -> dict[str, str]:
+    """On for a version that has its snapshot; a reason beside Active says why it has none."""
+    on = function.config.snap_start and function.version != LATEST
+    made = on and function.state is State.ACTIVE and not function.state_reason
+    return {
+        "ApplyOn": "PublishedVersions" if function.config.snap_start else "None",
+        "OptimizationStatus": "On" if made else "Off",
+    }
 
 
 def _logging(config: FunctionConfig) -> dict[str, str]:

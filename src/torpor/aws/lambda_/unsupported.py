@@ -28,7 +28,6 @@ _NEUTRAL: Mapping[str, Any] = {
     "S3Key": None,
     "S3ObjectStorageMode": None,
     "S3ObjectVersion": None,
-    "SnapStart": {"ApplyOn": "None"},
     "SourceKMSKeyArn": None,
     "TenancyConfig": None,
     "TenantId": None,
