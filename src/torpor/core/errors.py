@@ -75,6 +75,12 @@ class NotInvocable(UserError):
     code = "ResourceConflictException"
 
 
+class SnapStartNotReady(NotInvocable):
+    """Lambda is initializing your function. It will be ready to invoke once your function state becomes ACTIVE."""
+
+    code = "SnapStartNotReadyException"
+
+
 class InvalidRequestContent(UserError):
     """Could not parse request body into json."""
 

@@ -14,8 +14,9 @@ from torpor.core.errors import (
     NotInvocable,
     RequestTooLarge,
     ResourceNotFound,
+    SnapStartNotReady,
 )
-from torpor.core.function import Revision, State, is_public
+from torpor.core.function import Revision, State, is_public, takes_snapshot
 from torpor.core.identity import Kind, Principal
 from torpor.core.invocation import Invocation, Outcome, Streamed, new_trace_id
 from torpor.core.limits import Limits
@@ -194,6 +195,8 @@ class Invoker:
 def not_invocable(record: FunctionRecord) -> NotInvocable:
     """What an invocation of a function answers that was never built."""
     function = record.function
+    if function.state is State.PENDING and takes_snapshot(function.config, function.version):
+        return SnapStartNotReady()
     message = (
         "The operation cannot be performed at this time. The function is currently in the following state: "
         f"{function.state.value}"

@@ -112,6 +112,8 @@ class Provisioning:
         versions, configs = self._shares(ref.name, key), self._catalog.provisions.of(ref.name)
         if LATEST in versions:
             raise InvalidValue(_UNPUBLISHED)
+        if any(self._catalog.get(ref.name, version).config.snap_start for version in versions):
+            raise InvalidValue("Provisioned Concurrency is not supported for functions enabled with SnapStart.")
         for other in configs:
             if other != key and set(self._shares(ref.name, other)) & set(versions):
                 raise Conflict(

@@ -54,7 +54,9 @@ def handler(event, context):
 @pytest.mark.slow
 async def test_hooks_run_in_their_order(nursery, version):
     """Before the snapshot the last registered is first, once; after a restore the first is, in each instance."""
-    code = PUBLISHED + """
+    code = (
+        PUBLISHED
+        + """
 import os, time
 DONE = []
 register_before_snapshot(DONE.append, 'before 1')
@@ -66,6 +68,7 @@ def handler(event, context):
     time.sleep(0.3)
     return DONE
 """
+    )
     revision = version(code)
     assert await nursery.node.snapshot(revision) == ""
     expected = ["before 2", "before 1", "after 1", "after 2"]
@@ -140,11 +143,14 @@ async def test_what_cannot_be_kept_is_refused_with_its_reason(nursery, version, 
 @pytest.mark.slow
 async def test_a_failing_hook_is_the_invocation_s_error(nursery, version):
     """As Lambda words it, with the hook's own lines; the next instance tries again."""
-    code = PUBLISHED + """
+    code = (
+        PUBLISHED
+        + """
 @register_after_restore
 def connect(): raise ConnectionError('no database')
 def handler(event, context): return 1
 """
+    )
     revision = version(code)
     assert await nursery.node.snapshot(revision) == ""
     outcome = await nursery.call(revision)
@@ -190,12 +196,8 @@ async def test_a_sleeping_snapshot_is_made_again_when_it_is_called_for(nursery, 
     place = nursery.sandboxes._zygotes._places[f"snapshot-{revision.key}"]
     await nursery.until(lambda: place.zygote)
 
-    async def restored():
-        return (await nursery.answer(revision))[1] is Depth.SNAPSHOT
-
-    async with asyncio.timeout(20):
-        while not await restored():
-            await asyncio.sleep(0.1)
+    await nursery.until(lambda: not nursery.node.statistics().pools)
+    assert (await nursery.answer(revision))[1] is Depth.SNAPSHOT
 
 
 @pytest.mark.slow

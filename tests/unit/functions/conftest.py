@@ -145,11 +145,11 @@ class FakeNode:
         self.provisioned: dict[str, int] = {}  # by version
         self.snapshots: list[str] = []  # versions
         self.no_snapshot = ""
+        self.supplies: dict[str, Supply] = {}
 
     async def snapshot(self, revision) -> str:
         self.snapshots.append(revision.version)
         return self.no_snapshot
-        self.supplies: dict[str, Supply] = {}
 
     def provision(self, revision, executions: int) -> None:
         self.provisioned[revision.version] = executions

@@ -291,3 +291,20 @@ async def test_variables_are_not_readable_in_a_copied_database(world):
     fresh = await world.reopened()
     assert fresh.catalog.get("echo", "1").config.variables == {"TOKEN": "top-secret-value"}
     await fresh.close()
+
+
+async def test_a_version_with_snap_start_waits_for_its_snapshot(world):
+    """$LATEST takes none; a version is Active once it has one, or says why it has none."""
+    await world.deployed(snap_start=True)
+    await world.deployer.publish("echo")
+    version = await settled(world)
+    assert (version.state, version.state_reason, world.node.snapshots) == (State.ACTIVE, "", ["1"])
+    world.node.no_snapshot = "its initialisation leaves 1 thread"
+    await updated(world)
+    await world.deployer.publish("echo")
+    version = await settled(world, version="2")
+    assert version.state is State.ACTIVE
+    assert version.state_reason == "Starts without a snapshot: its initialisation leaves 1 thread"
+    fresh = await world.reopened()
+    assert fresh.catalog.get("echo", "2").state_reason == version.state_reason
+    await fresh.close()
