@@ -72,9 +72,9 @@ from torpor.gateway.serve import Server, Serving, listen, url_of
 from torpor.gateway.uploads import Uploads
 from torpor.gateway.use_cases import Instances, ServerFacts, UseCases
 from torpor.runtime.launch import Launcher, SandboxOptions, open_sandboxes
-from torpor.runtime.learned import FileOfReasons
 from torpor.runtime.node import Node, NodeOptions
 from torpor.runtime.sandboxed_command import run_sandboxed
+from torpor.runtime.unfit import FileOfReasons
 from torpor.settings import ServerSettings, environment, server_settings
 from torpor.store.data_dir import DataDir, ServerRecord, open_data_dir
 from torpor.store.database import Database

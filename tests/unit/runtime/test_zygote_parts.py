@@ -7,10 +7,11 @@ import pytest
 
 from torpor.core.invocation import Depth
 from torpor.runtime import hatching
-from torpor.runtime.learned import FileOfReasons, FolderModules
+from torpor.runtime.learned import FolderModules
 from torpor.runtime.spec import ZygoteSpec
 from torpor.runtime.starts import Start, Starts
 from torpor.runtime.states import IllegalTransition
+from torpor.runtime.unfit import FileOfReasons
 from torpor.runtime.zygote_states import ZygoteState, advance
 from torpor.sandbox.ids import BLOCK, IdPlan
 from torpor.testing.revisions import make_revision
