@@ -1,4 +1,4 @@
-"""Which modules instances have imported: kept for a restarted server. Standard library only, as all that launches is."""
+"""Which modules instances have imported: kept for a restarted server. Standard library only, as all that launches."""
 
 from __future__ import annotations
 
