@@ -32,10 +32,10 @@ from torpor.gateway.asgi import (
 from torpor.gateway.auth import Authenticator, Certain, verified
 from torpor.gateway.function_urls import PREFIX, FunctionUrls, Target, target_of_path
 from torpor.gateway.http_apis import ApiTarget, HttpApiServer
-from torpor.gateway.loans import Loan, Memory
+from torpor.gateway.loans import FREE_BYTES, Loan, Memory
 from torpor.gateway.origins import Hosts, function_of_host, hosts_of, is_cross_site
 from torpor.gateway.ports import Front, ServiceOf
-from torpor.gateway.quick import Answer, Leave
+from torpor.gateway.quick import Answer, Begin, Leave
 from torpor.gateway.sigv4 import AuthenticationFailed
 from torpor.gateway.streaming import send_stream
 
@@ -109,22 +109,26 @@ class Gateway:
         if self._options.log_requests:
             exchange.report(request)
 
-    def quick(self, request: HttpRequest, answer: Answer) -> Leave | None:
-        """The short way to a function, for a request with its body: see `quick`."""
-        host = hosts_of(request)
+    def quick(self, head: HttpRequest) -> Begin | None:
+        """The short way to a function: see `quick`."""
+        host = hosts_of(head)
         if len(host) != 1 or not self._hosts.allows(host[0]) or function_of_host(host[0]) is not None:
             return None
-        if self._options.log_requests or len(request.body) > self._options.limits.sync_payload:
+        if self._options.log_requests or self._options.limits.sync_payload < FREE_BYTES:
             return None
-        if request.path.startswith(PREFIX):
-            return self._functions.begin(request, answer)
-        try:
-            if is_cross_site(request) or self._service_of(request) != "lambda":
-                return None
-            principal = self._authenticator.begin(request).verify(request.body)
-        except TorporError:
-            return None  # the ordinary way says why
-        return self._front.begin(request, principal, answer)
+        if head.path.startswith(PREFIX):
+            return self._functions.offer(head)
+        if is_cross_site(head) or self._service_of(head) != "lambda":
+            return None
+
+        def begin(body: bytes, request_id: str, answer: Answer) -> Leave | None:
+            try:
+                principal = self._authenticator.begin(head).verify(body)
+            except TorporError:
+                return None  # the ordinary way says why
+            return self._front.begin(replace(head, body=body, request_id=request_id), principal, answer)
+
+        return begin
 
     async def _serve(self, request: HttpRequest, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
         host = hosts_of(request)

@@ -20,9 +20,9 @@ from torpor.gateway.asgi import json_response
 from torpor.gateway.auth import Authenticator, Certain, Proof
 from torpor.gateway.function_streams import respond
 from torpor.gateway.origins import is_cross_site
-from torpor.gateway.payload_v2 import Addressed, MalformedResponse, event_of, failure, response_of
+from torpor.gateway.payload_v2 import Addressed, EventFrame, MalformedResponse, event_of, failure, response_of
 from torpor.gateway.ports import Directory, Invokes
-from torpor.gateway.quick import Answer, Leave
+from torpor.gateway.quick import Answer, Begin, Leave
 from torpor.gateway.sigv4 import MissingToken
 
 _log = structlog.get_logger()
@@ -114,27 +114,48 @@ class FunctionUrls:
             response = cors.decorate(url.cors, request, response)
         return response
 
-    def begin(self, request: HttpRequest, answer: Answer) -> Leave | None:
-        """The short way: see `quick`. `request` has its body, and is for a path below PREFIX."""
+    def offer(self, head: HttpRequest) -> Begin | None:
+        """The short way: see `quick`. `head` is for a path below PREFIX."""
         try:
-            target = target_of_path(request.path)
-            name = target.ref.name
-            url = self._directory.url(name, target.ref.qualifier)
-            if (url is None and self._directory.find(name) is None) or (url is not None and (url.cors or url.streams)):
-                return None
-            principal = self._proven(self._proof(request, url, target), request.body, target.ref)
-            cleaned = without_credentials(request, self._authenticator, principal)
-            addressed = Addressed(name, target.path, target.prefix, self._home)
-            return self._invoker.begin(
-                target.ref,
-                event_of(cleaned, addressed, now=self._clock(), principal=principal),
-                lambda what: answer(_answer_of(what, target, request.request_id)),
-                principal=principal,
-                request_id=request.request_id,
-                trace_id=request.header("x-amzn-trace-id"),
-            )
+            target = target_of_path(head.path)
         except TorporError:
             return None  # the ordinary way says why
+        addressed = Addressed(target.ref.name, target.path, target.prefix, self._home)
+        trace_id = head.header("x-amzn-trace-id")
+        last: tuple[Principal, EventFrame] | None = None  # who asked last with this head, and what they have in common
+
+        def begin(body: bytes, request_id: str, answer: Answer) -> Leave | None:
+            nonlocal last
+            try:
+                principal = self._admitted(head, target, body)
+                if principal is None:
+                    return None
+                if last is None or last[0] != principal:
+                    cleaned = without_credentials(head, self._authenticator, principal)
+                    last = principal, EventFrame(cleaned, addressed, principal)
+                return self._invoker.begin(
+                    target.ref,
+                    last[1].event(request_id, body, self._clock()),
+                    lambda what: answer(_answer_of(what, target, request_id)),
+                    principal=principal,
+                    request_id=request_id,
+                    trace_id=trace_id,
+                )
+            except TorporError:
+                return None  # the ordinary way says why
+
+        return begin
+
+    def _admitted(self, head: HttpRequest, target: Target, body: bytes) -> Principal | None:
+        """Who asks; None where the short way does not know what to do. Raises TorporError."""
+        name, qualifier = target.ref.name, target.ref.qualifier
+        url = self._directory.url(name, qualifier)
+        if url is None:
+            if self._directory.find(name) is None:
+                return None
+        elif url.cors or url.streams:
+            return None
+        return self._proven(self._proof(head, url, target), body, target.ref)
 
     def _proof(self, request: HttpRequest, url: FunctionUrl | None, target: Target) -> Proof:
         """Who may be calling. Raises AccessDenied for strangers at a closed door."""

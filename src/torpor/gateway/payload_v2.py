@@ -35,11 +35,21 @@ _DROPPED = frozenset(
     }
 )
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
+_encode = msgspec.json.Encoder().encode
 _INTERNAL = b'{"message":"Internal Server Error"}'
 
 
 class MalformedResponse(TorporError):
     """The function's result has a statusCode, but is not a response."""
+
+
+class _Status(msgspec.Struct):
+    """Whether there is a status, told without making objects of everything else."""
+
+    statusCode: Any = msgspec.UNSET  # noqa: N815 -- Lambda's name
+
+
+_status_of = msgspec.json.Decoder(_Status).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +75,57 @@ class Addressed:
     routed: Routed | None = None
 
 
-def event_of(request: HttpRequest, addressed: Addressed, *, now: float, principal: Principal | None = None) -> bytes:
-    """The event, as JSON. `principal` is the request's own unless given."""
-    headers, cookies = headers_of(request, addressed)
-    routed = addressed.routed
-    event: dict[str, Any] = {
-        "version": "2.0",
-        "routeKey": routed.key if routed else "$default",
-        "rawPath": addressed.path,
-        "rawQueryString": request.query,
-    }
-    if cookies:
-        event["cookies"] = cookies
-    event["headers"] = headers
-    if request.query:
-        event["queryStringParameters"] = _parameters(request.query)
-    event["requestContext"] = _context(request, addressed, headers, now, principal or request.principal)
-    if request.body:
-        event["body"], event["isBase64Encoded"] = body_of(headers.get("content-type", ""), request.body)
-    else:
-        event["isBase64Encoded"] = False
-    if routed and routed.parameters:
-        event["pathParameters"] = routed.parameters
-    if routed and routed.variables:
-        event["stageVariables"] = routed.variables
-    return msgspec.json.encode(event)
+def event_of(request: HttpRequest, addressed: Addressed, *, now: float) -> bytes:
+    """The event, as JSON."""
+    return EventFrame(request, addressed, request.principal).event(request.request_id, request.body, now)
+
+
+class EventFrame:
+    """The events of all requests that have one head, and come from one caller: only body, time and id differ."""
+
+    __slots__ = ("_after", "_before", "_content_type", "_end", "_routed")
+
+    def __init__(self, head: HttpRequest, addressed: Addressed, principal: Principal) -> None:
+        headers, cookies = headers_of(head, addressed)
+        routed = addressed.routed
+        event: dict[str, Any] = {
+            "version": "2.0",
+            "routeKey": routed.key if routed else "$default",
+            "rawPath": addressed.path,
+            "rawQueryString": head.query,
+        }
+        if cookies:
+            event["cookies"] = cookies
+        event["headers"] = headers
+        if head.query:
+            event["queryStringParameters"] = _parameters(head.query)
+        context = _context(head, addressed, headers, known=principal.kind is not Kind.ANONYMOUS)
+        route = {"routeKey": event["routeKey"], "stage": routed.stage if routed else "$default"}
+        self._content_type = headers.get("content-type", "")
+        self._before = b'%s,"requestContext":%s,"requestId":' % (_open(event), _open(context))
+        self._routed = b',%s,"time":"' % _open(route)[1:]
+        self._after = _following(_caller(principal, addressed.home)) + b"}"
+        self._end = _following(_matched(routed)) + b"}"
+
+    def event(self, request_id: str, body: bytes, now: float) -> bytes:
+        """One of them, as JSON. `now` in Unix seconds."""
+        if body:
+            text, encoded = body_of(self._content_type, body)
+            rest = b',"body":%s,"isBase64Encoded":%s' % (_encode(text), b"true" if encoded else b"false")
+        else:
+            rest = b',"isBase64Encoded":false'
+        at = b'%s%s","timeEpoch":%d' % (self._routed, spelled(int(now)).encode(), now * 1000)
+        return b"".join((self._before, _encode(request_id), at, self._after, rest, self._end))
+
+
+def _open(value: dict[str, Any]) -> bytes:
+    """As JSON, for more members to follow."""
+    return _encode(value)[:-1]
+
+
+def _following(members: dict[str, Any]) -> bytes:
+    """As JSON, to follow other members."""
+    return b"," + _encode(members)[1:-1] if members else b""
 
 
 def headers_of(request: HttpRequest, addressed: Addressed) -> tuple[dict[str, str], list[str]]:
@@ -123,16 +159,12 @@ def _parameters(query: str) -> dict[str, str]:
     return parameters
 
 
-def _context(
-    request: HttpRequest, addressed: Addressed, headers: dict[str, str], now: float, principal: Principal
-) -> dict[str, Any]:
-    domain = host_name(headers.get("host", ""))
-    known = principal.kind is not Kind.ANONYMOUS
-    routed = addressed.routed
-    context: dict[str, Any] = {
-        "accountId": addressed.home.account if known or routed else "anonymous",
+def _context(request: HttpRequest, addressed: Addressed, headers: dict[str, str], *, known: bool) -> dict[str, Any]:
+    """What comes before the request's id."""
+    return {
+        "accountId": addressed.home.account if known or addressed.routed else "anonymous",
         "apiId": addressed.name,
-        "domainName": domain,
+        "domainName": host_name(headers.get("host", "")),
         "domainPrefix": addressed.name,
         "http": {
             "method": request.method,
@@ -141,16 +173,20 @@ def _context(
             "sourceIp": request.client,
             "userAgent": headers.get("user-agent", ""),
         },
-        "requestId": request.request_id,
-        "routeKey": routed.key if routed else "$default",
-        "stage": routed.stage if routed else "$default",
-        "time": spelled(int(now)),
-        "timeEpoch": int(now * 1000),
     }
-    if known:
-        context["authentication"] = None
-        context["authorizer"] = {"iam": _iam(principal, addressed.home)}
-    return context
+
+
+def _caller(principal: Principal, home: Home) -> dict[str, Any]:
+    """What comes behind its time."""
+    if principal.kind is Kind.ANONYMOUS:
+        return {}
+    return {"authentication": None, "authorizer": {"iam": _iam(principal, home)}}
+
+
+def _matched(routed: Routed | None) -> dict[str, Any]:
+    """What comes behind the body."""
+    found = {"pathParameters": routed.parameters, "stageVariables": routed.variables} if routed else {}
+    return {name: values for name, values in found.items() if values}
 
 
 def _iam(principal: Principal, home: Home) -> dict[str, str | None]:
@@ -200,11 +236,11 @@ def response_of(payload: bytes, *, unnamed: tuple[str, str] = JSON_TYPE, inferre
     if not payload.lstrip().startswith(b"{"):
         return HttpResponse(headers=(JSON_TYPE,), body=payload)
     try:
+        if _status_of(payload).statusCode is msgspec.UNSET:
+            return HttpResponse(headers=(JSON_TYPE,), body=payload)
         plain = msgspec.json.decode(payload)
     except msgspec.DecodeError as error:
         raise MalformedResponse("The function's result is not JSON.") from error
-    if "statusCode" not in plain:
-        return HttpResponse(headers=(JSON_TYPE,), body=payload)
     head = head_of(plain, unnamed)
     return replace(head, body=_response_body(plain.get("body"), plain.get("isBase64Encoded")))
 

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from torpor.core.http import HttpRequest, HttpResponse
 from torpor.gateway.asgi import DateHeader, json_response, new_request_id
 from torpor.gateway.loans import FREE_BYTES
-from torpor.gateway.quick import MalformedHead, Quick, serialized
+from torpor.gateway.quick import Known, MalformedHead, Quick, framed_by, serialized
 
 _log = structlog.get_logger()
 _date = DateHeader()
@@ -130,6 +130,10 @@ class Connection(HttpToolsProtocol):
         self._whole: list[bytes] | None = None  # the body so far of a request that may go the short way
         self._open: _Exchange | None = None  # on the short way, unanswered
         self._left: asyncio.Event | None = None
+        self._chunk: bytes | None = None  # what is being parsed, where it begins with a request
+        self._in_message = False
+        self._known: Known | None = None  # the head of the last request that went the short way
+        self._idle_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
@@ -141,6 +145,8 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         if self._open is not None:
             self._open.disconnected = True
         if self.on_lost is not None:
@@ -148,7 +154,11 @@ class Connection(HttpToolsProtocol):
         self._close_exchange()
 
     def data_received(self, data: bytes) -> None:
+        if self._known is not None and self._known.matches(data) and self._begin_known(self._known, data):
+            return
+        self._chunk = None if self._in_message else data
         super().data_received(data)
+        self._chunk = None
         if self._whole is not None and not self.transport.is_closing():
             self._begin_ordinary()  # the rest of its body is still on its way
         if self._in_head:
@@ -160,7 +170,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self.url, self.headers, self.expect_100_continue = b"", [], False
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._in_message, self._head_bytes = True, True, 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # a chunked body's trailers are not headers: they come after the checks
@@ -195,6 +205,7 @@ class Connection(HttpToolsProtocol):
                 self.transport.abort()
 
     def on_message_complete(self) -> None:
+        self._in_message = False
         if self._whole is not None:
             if self._begin_quick(b"".join(self._whole)):
                 self._whole = None
@@ -204,30 +215,51 @@ class Connection(HttpToolsProtocol):
 
     def _begin_quick(self, body: bytes) -> bool:
         """Whether it goes the short way."""
-        path, _, query = self.url.partition(b"?")
         if self.quick is None or len(body) > FREE_BYTES or b"#" in self.url:
             return False
-        request = HttpRequest(
+        head = self._head_of_request()
+        begin = self.quick(head)
+        if begin is None:
+            return False
+        found = framed_by(self._chunk, body) if self._chunk is not None else None
+        known = Known(
+            head=found or b"",
+            size=len(found or b"") + len(body),
+            begin=begin,
+            head_only=head.method == "HEAD",
+            keep_alive=bool(self.parser.should_keep_alive()),
+        )
+        if not self._exchange(known, body):
+            return False
+        self._known = known if found is not None and known.keep_alive else None
+        return True
+
+    def _head_of_request(self) -> HttpRequest:
+        path, _, query = self.url.partition(b"?")
+        return HttpRequest(
             method=self.parser.get_method().decode("ascii"),
             path=path.decode("latin-1"),
             query=query.decode("latin-1"),
             headers=tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers]),
-            body=body,
             scheme=self.scheme or "http",
             client=self.client[0] if self.client else "127.0.0.1",
-            request_id=new_request_id(),
         )
-        exchange = _Exchange(
-            self,
-            request.request_id,
-            head_only=request.method == "HEAD",
-            keep_alive=bool(self.parser.should_keep_alive()),
-        )
+
+    def _begin_known(self, known: Known, data: bytes) -> bool:
+        """Whether a request goes the short way whose head the parser has read before: it need not read it again."""
+        if self._in_message or not self.cycle.response_complete or self.flow.write_paused:
+            return False
+        self._idle_since = None
+        return self._exchange(known, data[len(known.head) :])
+
+    def _exchange(self, known: Known, body: bytes) -> bool:
+        """Whether it is taken."""
+        exchange = _Exchange(self, new_request_id(), head_only=known.head_only, keep_alive=known.keep_alive)
         before, self.cycle = self.cycle, cast("Any", exchange)
         try:
-            leave = self.quick(request, exchange.answer)
+            leave = known.begin(body, exchange.request_id, exchange.answer)
         except Exception:  # the parser would take it for the client's fault
-            _log.exception("a request failed", action="request_failed", request_id=request.request_id)
+            _log.exception("a request failed", action="request_failed", request_id=exchange.request_id)
             leave = None
         if leave is None:
             self.cycle = before
@@ -281,7 +313,37 @@ class Connection(HttpToolsProtocol):
         if self._left is not None:
             self._left.set()
 
+    def on_response_complete(self) -> None:
+        if self.pipeline:
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self._stay()
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Uvicorn's name for: something has come. The timer goes on, and finds out when it goes off."""
+        self._idle_since = None
+
+    def _stay(self) -> None:
+        """The time that an idle connection may stay begins, or begins again: what came was not a request."""
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            self._look_at_idleness_in(self.timeout_keep_alive)
+
+    def _look_at_idleness_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
     def timeout_keep_alive_handler(self) -> None:
+        """One timer for all the times that a connection is idle: no request has to set or cancel one."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return
+        left_s = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._look_at_idleness_in(left_s)
+            return
         super().timeout_keep_alive_handler()
         self._end_for_certain()
 
@@ -291,12 +353,6 @@ class Connection(HttpToolsProtocol):
             self._refuse(431, b"Request Header Fields Too Large")
         elif self._head_timer is None:
             self._arm()
-
-    def _stay(self) -> None:
-        """What came was not a request: the time that an idle connection may stay begins again."""
-        if self.timeout_keep_alive_task is None and not self.transport.is_closing():
-            handler = self.timeout_keep_alive_handler
-            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, handler)
 
     def _arm(self) -> None:
         self._head_timer = self.loop.call_later(self.bounds.head_s, self._refuse, 408, b"Request Timeout")

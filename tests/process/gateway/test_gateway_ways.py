@@ -6,6 +6,7 @@ import json
 import pytest
 
 from torpor.core.http import HttpResponse
+from torpor.gateway.protocol import Bounds
 from torpor.gateway.quick import MalformedHead, serialized
 
 
@@ -74,6 +75,139 @@ async def test_pipelined_requests_of_both_ways_are_answered_in_order(server):
     assert json.loads(one[2])["rawPath"] == "/1"
     assert json.loads(two[2])["status"] == "ok"
     assert json.loads(three[2])["rawPath"] == "/3"
+
+
+_SAME = [
+    post("/fn/hello/a?x=1", b"0123456789", "Content-Type: text/plain", "Cookie: a=1"),
+    post("/fn/hello/a?x=1", b"abcdefghij", "Content-Type: text/plain", "Cookie: a=1"),
+    post("/fn/hello/a?x=1", b"abcdefghij", "Content-Type: text/plain", "Cookie: a=2"),
+    post("/fn/hello/a?x=1", b"", "Content-Type: text/plain", "Cookie: a=1"),
+    post("/fn/hello/a?x=1", b"\r\n\r\n", "Content-Type: text/plain", "Cookie: a=1"),
+    b"POST /fn/hello/c HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("size", [1 << 20, 700, 200, 139, 64])
+async def test_what_a_connection_has_seen_before_is_read_as_what_is_new(server, size):
+    """However requests with heads seen before come, whole, in pieces or several at once, each is read as if alone."""
+    requests = [*_SAME, *_SAME[:2], *_SAME[:1] * 3, _SAME[-1], *_SAME[4:], *_SAME]
+    async with server.connect() as raw:
+        stream = b"".join(requests)
+        for start in range(0, len(stream), size):
+            await raw.send(stream[start : start + size])
+            await asyncio.sleep(0.002)
+        pieces = [json.loads((await raw.response())[2]) for _ in requests]
+    alone = [json.loads((await answers(server, request))[0][2]) for request in requests]
+    assert [told_apart(event) for event in pieces] == [told_apart(event) for event in alone]
+    assert len({event["requestContext"]["requestId"] for event in pieces}) == len(requests)
+
+
+async def test_one_request_after_the_other_is_read_right(server):
+    """A head that comes again, alone and whole, has its own body and its own id."""
+    async with server.connect() as raw:
+        events = []
+        for request in _SAME * 2:
+            await raw.send(request)
+            events.append(json.loads((await raw.response())[2]))
+    alone = [json.loads((await answers(server, request))[0][2]) for request in _SAME * 2]
+    assert [told_apart(event) for event in events] == [told_apart(event) for event in alone]
+    assert len({event["requestContext"]["requestId"] for event in events}) == len(events)
+
+
+async def test_two_requests_that_come_together_again_are_two(server):
+    """What was one piece, and comes again, is not one request for that."""
+    async with server.connect() as raw:
+        for _ in range(3):
+            await raw.send(_SAME[0] + _SAME[1])
+            for body in ("0123456789", "abcdefghij"):
+                assert json.loads((await raw.response())[2])["body"] == body
+
+
+async def test_a_body_that_looks_like_a_request_is_a_body(server):
+    """A request that the connection knows, as the body of another one, is not carried out."""
+    inner = _SAME[0]
+    outer = post("/fn/hello/outer", inner, "Content-Type: text/plain")
+    async with server.connect() as raw:
+        await raw.send(inner)
+        await raw.response()
+        await raw.send(outer.removesuffix(inner))
+        await asyncio.sleep(0.01)
+        await raw.send(inner)
+        event = json.loads((await raw.response())[2])
+        assert (event["rawPath"], event["body"]) == ("/outer", inner.decode())
+
+
+async def test_an_unwanted_body_that_looks_like_a_request_is_none(server):
+    """A request that was refused before its body came still has a body."""
+    inner = _SAME[0]
+    async with server.connect() as raw:
+        await raw.send(inner)
+        await raw.response()
+        await raw.send(post("/fn/nobody/", inner).removesuffix(inner))
+        assert (await raw.response())[0] == 404
+        begun = len(server.backend.calls)
+        await raw.send(inner)
+        await asyncio.sleep(0.01)
+        await raw.send(_SAME[1])
+        assert json.loads((await raw.response())[2])["body"] == "abcdefghij"
+        assert len(server.backend.calls) == begun + 1
+
+
+async def test_the_second_half_of_a_head_is_no_request(server):
+    """It was the end of one when it came for the first time."""
+    async with server.connect() as raw:
+        await raw.send(_SAME[0][:40])
+        await asyncio.sleep(0.01)
+        await raw.send(_SAME[0][40:])
+        assert (await raw.response())[0] == 200
+        await raw.send(_SAME[0][40:])
+        assert (await raw.response())[0] == 400
+
+
+async def test_a_known_request_waits_for_the_one_before(server):
+    """It came before that had its answer: answers keep their order."""
+    async with server.connect() as raw:
+        await raw.send(_SAME[0])
+        await raw.response()
+        hold = server.backend.hold = asyncio.Event()
+        await raw.send(_SAME[1])
+        await asyncio.sleep(0.01)
+        server.backend.hold = None
+        await raw.send(_SAME[0])
+        await asyncio.sleep(0.01)
+        hold.set()
+        for body in ("abcdefghij", "0123456789"):
+            assert json.loads((await raw.response())[2])["body"] == body
+
+
+def told_apart(event):
+    """An event without what differs between two calls."""
+    context = {name: value for name, value in event["requestContext"].items() if name not in ("requestId", "time")}
+    return event | {"requestContext": context | {"timeEpoch": 0}}
+
+
+async def test_a_right_that_is_taken_away_is_gone_with_the_next_request(server, monkeypatch):
+    """What a connection remembers of a head is nothing that can change."""
+    request = post("/fn/hello/", b"1")
+    async with server.connect() as raw:
+        await raw.send(request)
+        assert (await raw.response())[0] == 200
+        monkeypatch.setattr(server.backend, "url", lambda _name, _qualifier=None: None)
+        await raw.send(request)
+        assert (await raw.response())[0] == 403
+        monkeypatch.setattr(server.backend, "find", lambda _name: None)
+        await raw.send(request)
+        assert (await raw.response())[0] == 404
+
+
+async def test_an_idle_connection_is_closed_however_many_requests_it_had(start):
+    """One timer sees to it, which requests neither set nor cancel."""
+    server = await start(bounds=Bounds(keep_alive_s=0.2))
+    async with server.connect() as raw:
+        for _ in range(3):
+            await raw.send(post("/fn/hello/", b"1"))
+            assert (await raw.response())[0] == 200
+        assert await raw.ended() == b""
 
 
 async def test_the_last_request_of_a_connection_closes_it(server):
