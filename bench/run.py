@@ -24,7 +24,18 @@ from report import as_json, as_text, keep, machine
 
 from torpor.testing.serving import CommandFailed, ServerFailed
 
-BENCHMARKS = ("limits", "cold", "warm", "throughput", "predict", "burst", "density", "sleeping", "dev_loop")
+BENCHMARKS = (
+    "limits",
+    "cold",
+    "snapshots",
+    "warm",
+    "throughput",
+    "predict",
+    "burst",
+    "density",
+    "sleeping",
+    "dev_loop",
+)
 _PAGE = ROOT / "docs/benchmarks.md"
 
 

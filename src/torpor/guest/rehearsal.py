@@ -29,7 +29,9 @@ _EVENT = json.dumps({"headers": {"content-type": "application/json"}, "body": "{
 
 def rehearse() -> None:
     """Leaves nothing behind: no module, no log handler, no variable; the standard streams are to be made anew."""
+    level = logging.getLogger().level  # a snapshot's function may have set its own
     output.set_up()
+    logging.getLogger().setLevel(level)
     logging.getLogger().handlers.pop()
     ours, theirs = socket.socketpair()
     with ours, theirs:

@@ -128,8 +128,7 @@ def _snapshot_of(revision: Revision, base: ZygoteSpec, env: Mapping[str, str]) -
         key=snapshot_key(revision),
         env={**env, "AWS_LAMBDA_INITIALIZATION_TYPE": SNAP_START},
         mounts=_mounts(revision),
-        always=(layout.WORKER, layout.SNAPSHOT),
-        rehearsal="",
+        always=(*base.always, layout.SNAPSHOT),
         snapshot=layout.SNAPSHOT,
         start_s=max(_SNAPSHOT_S, float(revision.config.timeout_s)),
     )
