@@ -270,7 +270,10 @@ _TEXTS: Mapping[str, Callable[[Secret], Iterable[str]]] = {
 
 
 def _tags(params: Params) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in params.get("Tags") or ()}
+    tags = params.get("Tags") or ()
+    if not all(len(tag) == 2 for tag in tags):  # the model requires neither of the two
+        raise InvalidValue("Each tag must have a Key and a Value.")
+    return {tag["Key"]: tag["Value"] for tag in tags}
 
 
 def _refuse_unsupported(params: Params) -> None:

@@ -26,6 +26,13 @@ def ssm(world):
     return world.client("ssm", parameter_validation=False)
 
 
+@pytest.mark.parametrize("tag", [{"Value": "v"}, {"Key": "k"}, {}])
+def test_half_a_tag_is_refused(manager, tag):
+    """The model requires neither Key nor Value, and a tag has both."""
+    for call, params in ((manager.create_secret, {"Name": "a"}), (manager.tag_resource, {"SecretId": "a"})):
+        assert refused(call, **params, Tags=[tag])[:2] == (400, "InvalidParameterException")
+
+
 def test_a_secret_lives_changes_and_dies(manager):
     """Create, read, put, read the one before, update, describe, list versions, delete, restore, delete for good."""
     made = manager.create_secret(Name="prod/db", SecretString=VALUE, Description="a", Tags=[{"Key": "k", "Value": "v"}])
