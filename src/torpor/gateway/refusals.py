@@ -12,6 +12,7 @@ from torpor.gateway.asgi import json_response
 _SCOPE_SERVICE = re.compile(
     r"Credential=[^/,\s]+(?:/|%2F)\d{8}(?:/|%2F)[^/,%\s]+(?:/|%2F)([a-z0-9-]+)(?:/|%2F)aws4_request"
 )
+_QUERY_SERVICES = frozenset({"iam", "sts"})  # whose clients read nothing but XML, whatever else a request looks like
 _STATUS = {
     "AccessDeniedException": 403,
     "ExpiredTokenException": 403,
@@ -60,13 +61,14 @@ def web(error: TorporError) -> HttpResponse:
 
 def aws(error: TorporError, request: HttpRequest) -> HttpResponse:
     """An error before any service saw the request, in the protocol that its client speaks."""
-    service = _SCOPE_SERVICE.search(request.header("authorization") or request.query)
-    if request.header("x-amz-target"):
+    found = _SCOPE_SERVICE.search(request.header("authorization") or request.query)
+    service = found[1] if found else ""
+    if service not in _QUERY_SERVICES and request.header("x-amz-target"):
         body = {"__type": error.code, "message": error.message}
         status = 413 if status_of(error) == 413 else 400  # JSON protocols answer every client's error with 400
         return json_response(status, body, [("x-amzn-requestid", request.request_id)])
-    if speaks_query(request):
-        return _query(error, request, service[1] if service else "sts")
+    if service in _QUERY_SERVICES or speaks_query(request):
+        return _query(error, request, service or "sts")
     headers = [("x-amzn-errortype", error.code), ("x-amzn-requestid", request.request_id)]
     return json_response(status_of(error), {"Type": "User", "message": error.message}, headers)
 

@@ -78,6 +78,14 @@ async def test_query_protocols_get_their_own_kind_of_error(gateway, request_, ca
     assert b"<Code>MissingAuthenticationToken</Code>" in reply.body
 
 
+@pytest.mark.parametrize(("path", "more"), [("/", ("x-amz-target", "Nope.Nope")), ("/nowhere", ("accept", "*/*"))])
+async def test_who_signs_for_iam_or_sts_is_answered_in_xml_whatever_else_is_odd(gateway, request_, call, path, more):
+    """Their clients can read nothing else, so the signature's word counts more than headers and path."""
+    reply = await call(gateway, signed_badly(request_("POST", path, headers=[more]), service="iam"))
+    assert (reply.status, reply.header("content-type")) == (403, "text/xml")
+    assert b"<Code>InvalidClientTokenId</Code>" in reply.body
+
+
 def signed_badly(request, service="sqs"):
     scope = f"AKIANOBODY/20260101/us-east-1/{service}/aws4_request"
     headers = (
