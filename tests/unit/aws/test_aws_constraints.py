@@ -109,3 +109,11 @@ def test_values_in_messages_are_bounded():
 def test_patterns_mean_what_they_mean_in_java(pattern, text, matches):
     """Properties, ASCII classes and whole-text matching as in Java; what Python cannot say holds."""
     assert full_match(pattern, text) is matches
+
+
+def test_a_category_is_looked_up_for_the_characters_at_hand():
+    """A letter of any script is one, among few characters and among very many; what is none stays none."""
+    letters = "".join(map(chr, range(0x4E00, 0x4E00 + 300)))
+    for text in ("é", "日本", "aé1٣", letters[:200], letters):
+        assert full_match(r"[\p{L}\p{N}]+", text)
+        assert not full_match(r"[\p{L}\p{N}]+", text + "∑")
