@@ -1,0 +1,120 @@
+"""Requests generated from the service models, valid and mutated, signed, against a server of their own: none gets a 500.
+
+Every operation that the server answers otherwise than with 501 is called, in turns, so that what one turn creates the next
+one finds. The choices come from a seed, which a failure names with the request and the answer.
+"""
+
+from __future__ import annotations
+
+import http.client
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+
+from torpor.testing.aws_answers import Answer, WrongAnswer, check
+from torpor.testing.aws_requests import Generated, model_of, mutated, operations_of, valid, written
+from torpor.testing.aws_values import Pool
+
+SERVICES = ("lambda", "iam", "sts", "apigatewayv2", "secretsmanager", "ssm", "logs")
+ANSWERED_WITHIN_S = 60  # a bound for a machine that does much else besides, and not a target
+_ENDLESS = "application/vnd.amazon.eventstream"  # a live tail ends with its client
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@dataclass
+class Caller:
+    """Sends generated requests over one connection, and checks every answer."""
+
+    host: str
+    key_id: str
+    secret: str
+    pool: Pool = field(default_factory=Pool)
+    statuses: Counter[int] = field(default_factory=Counter)
+    succeeded: set[tuple[str, str]] = field(default_factory=set)
+    called: set[tuple[str, str]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.connection = http.client.HTTPConnection(self.host, timeout=ANSWERED_WITHIN_S)
+
+    def send(self, request: Generated) -> Answer:
+        connection = self.connection
+        connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
+        for name, value in request.signed(self.key_id, self.secret, self.host).items():
+            connection.putheader(name, value.encode())
+        connection.putheader("content-length", str(len(request.body)))
+        connection.endheaders(request.body)
+        with connection.getresponse() as response:
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            endless = headers.get("content-type") == _ENDLESS
+            body = b"" if endless else response.read()
+        if endless:
+            connection.close()
+        return Answer(response.status, headers, body)
+
+    def offers(self, service: str, operation: str) -> bool:
+        """Whether the operation is built, as the server tells."""
+        shape = model_of(service).operation_model(operation).input_shape
+        members = shape.members.items() if shape else ()
+        path = {name: "none" for name, member in members if member.serialization.get("location") == "uri"}
+        return self.send(written(service, operation, path)).status != 501
+
+    def try_out(self, service: str, operation: str, seed: str) -> None:
+        rng = random.Random(seed)
+        request = valid(service, operation, rng, self.pool)
+        if rng.random() < 0.5:
+            request = mutated(request, rng)
+        answer = self.send(request)
+        try:
+            parsed = check(request, answer)
+        except WrongAnswer as error:
+            error.add_note(f"seed: {seed}")
+            raise
+        self.statuses[answer.status] += 1
+        self.called.add((service, operation))
+        if answer.status < 300:
+            parsed.pop("ResponseMetadata", None)
+            self.pool.learn(parsed)
+            self.succeeded.add((service, operation))
+
+
+def fuzz(server, turns: int) -> Caller:
+    """Call every operation that is built in so many turns; what takes away comes in every third."""
+    caller = Caller(urlsplit(server.url).netloc, server.keys["access_key_id"], server.keys["secret_access_key"])
+    offered = [(service, one) for service in SERVICES for one in operations_of(service) if caller.offers(service, one)]
+    assert len(offered) > 100
+    for turn in range(turns):
+        for service, operation in offered:
+            if turn % 3 == 2 or not operation.startswith(("Delete", "Remove")):
+                caller.try_out(service, operation, f"{service}:{operation}:{turn}")
+    caller.connection.close()
+    assert caller.called == set(offered)
+    return caller
+
+
+@pytest.fixture
+def target(start_server):
+    """A server of its own: what is deleted here belongs to nobody else."""
+    server = start_server(TORPOR_DEPLOY_CHECK="false", TORPOR_ZYGOTES="false", TORPOR_BLANKS="0")
+    yield server
+    server.stop()
+
+
+def test_no_generated_request_is_answered_with_500(target):
+    """Whatever is asked of any operation, the answer comes, is no 5xx, and is what botocore's parsers and models expect."""
+    caller = fuzz(target, turns=40)
+    assert len(caller.succeeded) > len(caller.called) / 2
+    assert target.http("GET", "/_torpor/health")[0] == 200
+
+
+@pytest.mark.full
+def test_nor_is_any_of_very_many(target):
+    """The same for two minutes; by then each operation was also done at least once, and the server is as well as before."""
+    caller = fuzz(target, turns=300)
+    rare = {("logs", "StartLiveTail")}
+    assert not caller.called - caller.succeeded - rare
+    assert target.http("GET", "/_torpor/health")[0] == 200
+    assert target.status()
