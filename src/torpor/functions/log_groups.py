@@ -25,6 +25,8 @@ _SWEEP_S = 3600.0
 _MOST_GROUPS = 10_000
 _CACHED_SEGMENTS = 512
 _MOST_BYTES = 1024 * 1024  # of messages in one answer
+_SCAN_S = 2.0  # for one answer; who wants more goes on from where it ends
+_AT_ONCE = 2  # threads that look through logs: all others wait, and not those who need threads for something else
 _log = structlog.get_logger(__name__)
 
 
@@ -106,14 +108,22 @@ class LogGroups:
     """Every group. Reading the events blocks on the disk, and is done in threads."""
 
     def __init__(
-        self, table: Table, functions: Functions, store: Store, clock: Callable[[], float] = time.time
+        self,
+        table: Table,
+        functions: Functions,
+        store: Store,
+        clock: Callable[[], float] = time.time,
+        *,
+        scan_s: float = _SCAN_S,
     ) -> None:
         self._table = table
         self._functions = functions
         self._store = store
         self._clock = clock
         self._groups: dict[str, LogGroup] = {}
+        self._scan_s = scan_s
         self._writing = asyncio.Lock()
+        self._reading = asyncio.Semaphore(_AT_ONCE)
         self._facts: dict[tuple[str, int, int], dict[str, StreamFacts]] = {}
         self._sweeping: asyncio.Task[None] | None = None
         self.closing = asyncio.Event()  # whoever follows ends then
@@ -202,15 +212,18 @@ class LogGroups:
     async def streams(self, name: str) -> dict[str, StreamFacts]:
         """The streams of a group. Raises ResourceNotFound."""
         self.get(name)
-        return await asyncio.to_thread(self._streams, key_of(name))
+        async with self._reading:
+            return await asyncio.to_thread(self._streams, key_of(name))
 
     async def read(self, name: str, wanted: Wanted, *, start: Place | None, limit: int, newest: bool = False) -> Page:
         """Up to `limit` events from a place on; with `newest` those before it (None: the end, or the beginning).
 
+        Fewer, or none, where few fit and looking took too long: there are more then, from the place reached on.
         Raises ResourceNotFound.
         """
         self.get(name)
-        return await asyncio.to_thread(self._read, name, wanted, start, limit, newest)
+        async with self._reading:
+            return await asyncio.to_thread(self._read, name, wanted, start, limit, newest)
 
     async def end(self, name: str) -> Place:
         """The place behind everything. Raises ResourceNotFound."""
@@ -221,13 +234,31 @@ class LogGroups:
         files = self._store.files(key_of(name))
         horizon = self.horizon_ms(name)
         source: Iterator[Event] = backwards(files, start) if newest else forwards(files, start or Place())
-        fitting = (event for event in source if event.line.at_ms >= horizon and wanted.takes(event))
-        found, more = _taken(fitting, limit)
+        found, reached, more = self._taken(source, lambda one: one.line.at_ms >= horizon and wanted.takes(one), limit)
         if newest:
             found.reverse()
+        if reached is not None:
+            before, behind = (reached.place, start or end_of(files)) if newest else (start or Place(), reached.after)
+            return Page(tuple(found), before, found[-1].after if newest and found else behind, more=True)
         if not found:  # the same place again tells that there is nothing behind or before it
             return Page((), start or Place(), start or end_of(files), more=False)
         return Page(tuple(found), found[0].place, found[-1].after, more)
+
+    def _taken(
+        self, events: Iterator[Event], takes: Callable[[Event], bool], limit: int
+    ) -> tuple[list[Event], Event | None, bool]:
+        """As many as an answer may hold, the last one seen if the time was up, and whether there are more."""
+        found: list[Event] = []
+        room, until = _MOST_BYTES, time.monotonic() + self._scan_s
+        for event in events:
+            if takes(event):
+                room -= len(event.line.line)
+                if found and (len(found) >= limit or room < 0):
+                    return found, None, True
+                found.append(event)
+            if time.monotonic() >= until:
+                return found, event, True
+        return found, None, False
 
     def _streams(self, key: str) -> dict[str, StreamFacts]:
         files = self._store.files(key)
@@ -277,15 +308,3 @@ class LogGroups:
     async def _put(self, group: LogGroup) -> None:
         await asyncio.shield(asyncio.to_thread(self._table.put, group))
         self._groups[group.name] = group
-
-
-def _taken(events: Iterator[Event], limit: int) -> tuple[list[Event], bool]:
-    """As many as an answer may hold, and whether there are more."""
-    found: list[Event] = []
-    room = _MOST_BYTES
-    for event in events:
-        room -= len(event.line.line)
-        if found and (len(found) >= limit or room < 0):
-            return found, True
-        found.append(event)
-    return found, False

@@ -14,7 +14,8 @@ from torpor.policy.log_conditions import Condition, PatternInvalid, Reader, pars
 
 Matches = Callable[[str], bool]
 _TERM = re.compile(r'\s*(?P<mark>[?-]?)(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s"]+))')
-_FIELD = re.compile(r'"([^"]*)"|\[([^\]]*)\]|(\S+)')
+_SPACE, _BARE = re.compile(r"\s*"), re.compile(r"\S+")
+_ENDS = {'"': '"', "[": "]"}
 
 __all__ = ["PatternInvalid", "compile_pattern"]
 
@@ -82,7 +83,7 @@ def _fields(text: str) -> Matches:
     after = specs[rest[0] + 1 :] if rest else []
 
     def matches(line: str) -> bool:
-        values = [quoted or framed or bare for quoted, framed, bare in _FIELD.findall(line)]
+        values = _values(line)
         enough = len(values) >= len(before) + len(after) if rest else len(values) == len(before)
         if not enough:
             return False
@@ -91,6 +92,30 @@ def _fields(text: str) -> Matches:
         return all(spec is None or spec(value) for spec, value in pairs)
 
     return matches
+
+
+def _values(line: str) -> list[str]:
+    """The fields of a line: what stands between spaces, in quotes or in brackets.
+
+    Lines are a function's own: an end that is not there is looked for once, or it would take quadratic time.
+    """
+    values, missing, at = list[str](), set[str](), 0
+    while bare := _BARE.match(line, at := _after_space(line, at)):
+        end = _ENDS.get(line[at], "")
+        close = line.find(end, at + 1) if end and end not in missing else -1
+        if close < 0:
+            missing.add(end)
+            values.append(bare[0])
+            at = bare.end()
+        else:
+            values.append(line[at + 1 : close])
+            at = close + 1
+    return values
+
+
+def _after_space(line: str, at: int) -> int:
+    space = _SPACE.match(line, at)
+    return space.end() if space else at
 
 
 def _spec(part: str) -> Condition | None:

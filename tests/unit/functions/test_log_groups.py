@@ -109,3 +109,17 @@ async def test_long_and_odd_names_have_folders(groups, store):
         store.write(key_of(name), "s", "", 1, f"{number}".encode())
     for number, name in enumerate(names):
         assert await everything(groups, name) == [f"{number}"]
+
+
+@pytest.mark.parametrize("newest", [False, True])
+async def test_a_long_search_goes_on_where_it_ended(groups, store, newest):
+    """When the time is up, what was found is told, and the place to go on from; nothing is missed or told twice."""
+    groups._scan_s = 0.0  # every line takes too long
+    await groups.create("app", {})
+    for number in range(6):
+        store.write(key_of("app"), "s", "r", 1_000_000_000_000 + number, b"%d" % number)
+    wanted, seen, place = Wanted(matches=lambda line: int(line) % 2 == 0), [], None
+    while (page := await groups.read("app", wanted, start=place, limit=100, newest=newest)).more:
+        seen += [event.line.line for event in page.events]
+        place = page.before if newest else page.behind
+    assert seen == (["4", "2", "0"] if newest else ["0", "2", "4"])

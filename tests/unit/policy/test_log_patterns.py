@@ -86,3 +86,9 @@ def test_any_pattern_is_read_or_refused(pattern, line):
     except PatternInvalid:
         return
     assert matches(line) in {True, False}
+
+
+@pytest.mark.parametrize("line", ["[ " * 500_000, '" ' * 499_999 + '"', "[x" * 500_000, "a" * 1_000_000])
+def test_a_line_made_to_hold_the_search_up_does_not(line):
+    """Half a million brackets that nothing closes are read once, and not once for each."""
+    assert not compile_pattern("[a, b, c]")(line)
