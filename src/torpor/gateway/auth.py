@@ -22,7 +22,7 @@ from torpor.gateway.sigv4 import Claim, SignatureExpired, SignatureMismatch, Unk
 
 SKEW_S = 15 * 60
 _LARGE_BYTES = 1024 * 1024
-_BEARER = "Bearer "
+_BEARER = "bearer"
 
 
 class Auth(StrEnum):
@@ -72,7 +72,7 @@ class Authenticator(Protocol):
         ...
 
     def holds_token(self, request: HttpRequest) -> bool:
-        """Whether the request carries the command line's token, which is nobody else's business."""
+        """Whether the request carries the command line's token or a key's, which are nobody else's business."""
         ...
 
 
@@ -87,22 +87,35 @@ class Certain:
 
 
 class Bearer:
-    """The command line's token, compared in constant time."""
+    """Tokens: the command line's, and `ID:SECRET` of who holds a key. Compared in constant time."""
 
-    def __init__(self, token: str) -> None:
-        self._expected = (_BEARER + token).encode() if token else b""
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._expected = keys.token.encode()
 
     def holds_token(self, request: HttpRequest) -> bool:
-        """Whether the request carries the token."""
-        given = request.header("authorization").encode("latin-1", "replace")
-        return bool(self._expected) and hmac.compare_digest(given, self._expected)
+        """Whether the request carries a token."""
+        return self.holder(request) is not None
+
+    def holder(self, request: HttpRequest) -> Principal | None:
+        """Whose token the request carries."""
+        scheme, _, token = request.header("authorization").partition(" ")
+        if scheme.lower() != _BEARER:
+            return None
+        given = token.encode("latin-1", "replace")
+        if self._expected and hmac.compare_digest(given, self._expected):
+            return self._keys.owner
+        key_id, _, secret = token.partition(":")
+        key = self._keys.by_id.get(key_id)
+        right = key is not None and hmac.compare_digest(key.secret.encode(), secret.encode("latin-1", "replace"))
+        return key.principal if key is not None and right else None
 
 
 class Open(Bearer):
     """`--auth off`: everyone on this machine is the owner."""
 
     def __init__(self, keys: Keys) -> None:
-        super().__init__(keys.token)
+        super().__init__(keys)
         self._proof = Certain(keys.owner)
 
     def begin(self, request: HttpRequest) -> Proof:  # noqa: ARG002  (the protocol's signature)
@@ -115,16 +128,18 @@ class Closed(Bearer):
     CACHED_KEYS = 1024  # one derived key per key id, day, region and service
 
     def __init__(self, keys: Keys, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(keys.token)
-        self._keys = keys
+        super().__init__(keys)
         self._clock = clock
         self._derived: OrderedDict[tuple[str, str, str, str], bytes] = OrderedDict()
 
     def begin(self, request: HttpRequest) -> Proof:
-        if request.header("authorization").startswith(_BEARER):
-            if self.holds_token(request):
-                return Certain(self._keys.owner)
-            return Certain(self._holder(request.header("authorization").removeprefix(_BEARER)))
+        if request.header("authorization")[:7].lower() == f"{_BEARER} ":
+            holder = self.holder(request)
+            if holder is None:
+                raise UnknownKey(
+                    "The token in the Authorization header is not this server's: `torpor env` prints the right one."
+                )
+            return Certain(holder)
         claim = sigv4.read_claim(request)
         key = self.find(claim)
         if key is None:
@@ -143,16 +158,6 @@ class Closed(Bearer):
         if key is None and claim.session_token:
             return self._keys.session(claim.access_key_id, claim.session_token)
         return key
-
-    def _holder(self, token: str) -> Principal:
-        """Who holds a key and says so with `ID:SECRET` for a token, as our own interface takes it."""
-        key_id, _, secret = token.partition(":")
-        key = self._keys.by_id.get(key_id)
-        if key is None or not hmac.compare_digest(key.secret.encode(), secret.encode("latin-1", "replace")):
-            raise UnknownKey(
-                "The token in the Authorization header is not this server's: `torpor env` prints the right one."
-            )
-        return key.principal
 
     def _check_time(self, claim: Claim) -> None:
         now = self._clock()

@@ -265,6 +265,12 @@ def invoker():
 
 
 @pytest.fixture
+def key_token():
+    """The Authorization of who says a key as a token."""
+    return f"Bearer {KEY_ID}:{SECRET}"
+
+
+@pytest.fixture
 def bearer():
     return ("authorization", f"Bearer {TOKEN}")
 

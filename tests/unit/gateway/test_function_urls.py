@@ -89,13 +89,16 @@ async def test_wrong_credentials_are_told(gateway, invoker, request_, signed, ca
     assert not invoker.calls
 
 
-async def test_a_visitors_own_credentials_reach_a_public_function(gateway, directory, invoker, request_, call, bearer):
-    """Its visitors' Authorization is the function's business; our token is not."""
+async def test_a_visitors_own_credentials_reach_a_public_function(
+    gateway, directory, invoker, request_, call, bearer, key_token
+):
+    """Its visitors' Authorization is the function's business; our token and a key's are not."""
     directory.open("hello", auth="NONE")
     await call(gateway, request_(path="/fn/hello/", headers=[("authorization", "Bearer theirs")]))
     assert invoker.event["headers"]["authorization"] == "Bearer theirs"
-    await call(gateway, request_(path="/fn/hello/", headers=[bearer]))
-    assert "authorization" not in invoker.event["headers"]
+    for ours in (bearer[1], key_token, key_token.replace("Bearer", "bearer")):
+        await call(gateway, request_(path="/fn/hello/", headers=[("authorization", ours)]))
+        assert "authorization" not in invoker.event["headers"]
 
 
 async def test_a_public_url_opens_the_latest_version_alone(gateway, directory, request_, call):
