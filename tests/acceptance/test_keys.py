@@ -158,3 +158,42 @@ def test_a_function_s_credentials_are_good_for_what_it_may(server, create):
     assert client.invoke(FunctionName="greeter")["Payload"].read() == b'"hello"'
     asker.delete_function(FunctionName="asker")
     assert refused(client.invoke, FunctionName="greeter")[0] == "UnrecognizedClientException"
+
+
+def test_a_key_for_one_function_stays_with_that_function(server, create, zipped):
+    """Tags, layers, connections and other roles' sessions give its function nothing that the key itself may not do."""
+    server.client("secretsmanager").create_secret(Name="prod/db", SecretString="hunter2")
+    owner = create(server, "mine", HELLO)
+    layer = owner.publish_layer_version(LayerName="theirs", Content={"ZipFile": zipped({"secret.py": "X = 1"})})
+    server.client("iam").create_role(RoleName="torpor", AssumeRolePolicyDocument="{}")
+    rights = ["lambda:TagResource/mine", "lambda:UntagResource/mine", "lambda:GetFunction/mine", "sts:AssumeRole"]
+    words = [word for right in rights for word in ("--allow", right)]
+    tagger = json.loads(server.cli("keys", "create", "tagger", *words, "--json").stdout)
+    words += ["--allow", "lambda:UpdateFunctionConfiguration/mine"]
+    configurer = json.loads(server.cli("keys", "create", "configurer", *words, "--json").stdout)
+
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:mine"
+    client_of(server, tagger, "lambda").tag_resource(Resource=arn, Tags={"team": "a"})
+    limited = client_of(server, configurer, "lambda")
+    for tag, value, right in [
+        ("secrets", "DB=prod/db", "secretsmanager:GetSecretValue/prod/db"),
+        ("reach", "127.0.0.1:5432", "torpor:Connect/127.0.0.1:5432"),
+        ("permissions", "iam:CreateRole", "iam:CreateRole"),
+        ("source-builds", "true", "torpor:BuildSources"),
+    ]:
+        tags = {f"torpor:{tag}": value}
+        code, message = refused(client_of(server, tagger, "lambda").tag_resource, Resource=arn, Tags=tags)
+        assert (code, "lambda:UpdateFunctionConfiguration" in message) == ("AccessDeniedException", True)
+        code, message = refused(limited.tag_resource, Resource=arn, Tags=tags)
+        assert (code, f"grant {right}:" in message) == ("AccessDeniedException", True)
+        owner.tag_resource(Resource=arn, Tags=tags)
+        owner.get_waiter("function_updated_v2").wait(FunctionName="mine", WaiterConfig={"Delay": 1})
+        limited.untag_resource(Resource=arn, TagKeys=list(tags))  # taking away is no grant
+        owner.get_waiter("function_updated_v2").wait(FunctionName="mine", WaiterConfig={"Delay": 1})
+    assert json.loads(server.cli("describe", "mine", "--json").stdout)["secrets"] == []
+
+    wanted = {"FunctionName": "mine", "Layers": [layer["LayerVersionArn"]]}
+    assert "grant lambda:GetLayerVersion/theirs:" in refused(limited.update_function_configuration, **wanted)[1]
+    role = "arn:aws:iam::000000000000:role/torpor"  # its sessions are named as functions are
+    code, _ = refused(client_of(server, configurer, "sts").assume_role, RoleArn=role, RoleSessionName="other")
+    assert code == "AccessDenied"

@@ -121,7 +121,7 @@ class _Door:
         if self._service.permits(call.principal, action, params):
             return
         found = self._service.resource(params)
-        for resource in (found,) if isinstance(found, str) else found:
+        for resource in (found,) if isinstance(found, str) else found or ("",):
             self._demand(call, action, resource)
 
     def _demand(self, call: Call, action: str, resource: str) -> None:

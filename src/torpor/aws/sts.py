@@ -14,6 +14,7 @@ from torpor.core.errors import AccessDenied, InvalidValue, UserError
 from torpor.core.identity import Credentials, Kind, Principal
 
 _SESSION_S, _ROLE_S = 43_200, 3_600  # AWS's defaults
+_OF_FUNCTIONS = "torpor"  # assumed-role/torpor/NAME is the function NAME, which resource policies may let in
 _NARROWING = ("Policy", "PolicyArns", "Tags", "TransitiveTagKeys", "ProvidedContexts", "SerialNumber", "TokenCode")
 
 
@@ -58,6 +59,8 @@ class StsOperations:
         _refuse_narrowing(params)
         key_id = _signing_key(call)
         name = _role_of(params["RoleArn"])
+        if name == _OF_FUNCTIONS:
+            raise AccessDenied(f"The sessions of the role {name} are the functions'. Assume another role.")
         try:
             role = self.roles.get(name)
         except UserError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -63,6 +63,11 @@ class FunctionLayer:
     size: int
     unpacked: int
 
+    @property
+    def name(self) -> str:
+        """The layer's, without the version."""
+        return self.arn.partition(":layer:")[2].partition(":")[0]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionConfig:
@@ -100,8 +105,20 @@ class FunctionConfig:
 
     @property
     def grants(self) -> tuple[str, ...]:
-        """What who sets this must hold: the function's permissions, and the reading of its secrets."""
-        return granted_by(self.permissions, self.secrets)
+        """What who sets this must hold: the function's permissions, and the right to all that it is given."""
+        return (
+            *self.permissions,
+            *(f"secretsmanager:GetSecretValue/{entry.partition('=')[2]}" for entry in self.secrets),
+            *(f"lambda:GetLayerVersion/{layer.name}" for layer in self.layers),
+            *(f"torpor:Connect/{entry}" for entry in self.reach),
+            *(("torpor:BuildSources",) if self.source_builds else ()),
+            *(("torpor:Debug",) if self.debug_port else ()),
+        )
+
+    def grants_beyond(self, before: FunctionConfig | None) -> tuple[str, ...]:
+        """Those that a configuration in the place of `before` adds."""
+        had = set(before.grants) if before is not None else set()
+        return tuple(grant for grant in self.grants if grant not in had)
 
     def as_json(self) -> dict[str, Any]:
         """A plain dictionary that `from_json` reads back."""
@@ -166,11 +183,6 @@ class Revision:
 
 
 _COSMETIC = ("description", "tags", "role", "dead_letter")  # no instance can tell them
-
-
-def granted_by(permissions: Iterable[str], secrets: Iterable[str]) -> tuple[str, ...]:
-    """What somebody gives to a function with these settings, as permissions."""
-    return (*permissions, *(f"secretsmanager:GetSecretValue/{entry.partition('=')[2]}" for entry in secrets))
 
 
 def revision_key(config: FunctionConfig, bundle: Bundle, environment: Environment, version: str) -> str:

@@ -50,6 +50,14 @@ class Principal:
             return False
         return action in _FREE or any(_grants(granted, action, resource) for granted in self.permissions)
 
+    def check_may(self, action: str, resource: str = "") -> None:
+        """Raise AccessDenied, in IAM's words, where this caller may not."""
+        if not self.allows(action, resource):
+            raise AccessDenied(
+                f"User: {self.arn} is not authorized to perform: {action} on resource: {resource or '*'} because no "
+                f"identity-based policy allows the {action} action"
+            )
+
     def check_may_grant(self, permissions: tuple[str, ...]) -> None:
         """Raise AccessDenied where somebody would give away what they do not have."""
         if self.kind is Kind.OWNER:
@@ -59,8 +67,8 @@ class Principal:
             # A pattern that matches another one's text matches all that the other does: a `*` meets only a `*`.
             if self.kind is Kind.ANONYMOUS or not any(_grants(held, action, resource) for held in self.permissions):
                 raise AccessDenied(
-                    f"User: {self.arn} is not authorized to grant {wanted}: nobody gives a function a permission that "
-                    "they do not hold themselves."
+                    f"User: {self.arn} is not authorized to grant {wanted}: nobody gives a function what they "
+                    "do not hold themselves."
                 )
 
 

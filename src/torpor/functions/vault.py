@@ -96,6 +96,8 @@ class Vault:
     def text(self, name: str) -> str:
         """The current value as text. Raises SecretNotFound, SecretDeleted, InvalidValue for what no variable holds."""
         secret = self.get(name)
+        if secret.name != name:
+            raise SecretNotFound  # by its suffix, too, a secret would answer to a name that nobody has a right to
         if secret.current is None or secret.current.binary:
             raise InvalidValue(f"The secret {name} has no current value that is text.")
         text = self.value(secret, secret.current).decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import msgspec
@@ -16,14 +16,15 @@ from starlette.routing import Route
 
 from torpor.core.arn import Home
 from torpor.core.errors import FunctionNotFound, InvalidValue, TorporError
-from torpor.core.function import Bundle, Function
+from torpor.core.function import Bundle, Function, is_public
+from torpor.core.log_group import log_group_of
 from torpor.gateway import refusals
 from torpor.gateway.code_links import CodeLinks
 from torpor.gateway.descriptions import describe, function_address
 from torpor.gateway.keys import KeyEndpoints
 from torpor.gateway.layers import LayerEndpoints
 from torpor.gateway.small_bodies import read_small
-from torpor.gateway.uploads import Uploads
+from torpor.gateway.uploads import Uploads, Wanted
 from torpor.gateway.use_cases import ServerFacts, UseCases
 from torpor.gateway.vault import SecretEndpoints
 from torpor.store.log_files import LogLine
@@ -93,7 +94,10 @@ class Management:
         existing = self._find(name)
         header = request.headers.get("x-torpor-config", "")
         wanted = self._uploads.wanted(name, header, existing, layers_of=self._use.layers.resolve)
-        request.scope["torpor.request"].principal.check_may_grant(wanted.config.grants)
+        principal = request.scope["torpor.request"].principal
+        principal.check_may_grant(wanted.config.grants_beyond(existing.config if existing else None))
+        for action in self._actions(name, wanted):
+            principal.check_may(action, name)
         if wanted.reserved_concurrency is not None:
             self._use.concurrency.check(name, wanted.reserved_concurrency)
         async with self._uploads.receive(request) as archive:
@@ -123,7 +127,8 @@ class Management:
 
     async def read_log(self, request: Request) -> Response:
         name = request.path_params["name"]
-        self._use.catalog.get(name)
+        group = log_group_of(self._use.catalog.get(name).config)  # the lines of whoever else writes there are told, too
+        request.scope["torpor.request"].principal.check_may("logs:FilterLogEvents", group)
         wanted: dict[str, Any] = {
             "since_ms": _number(request, "since_ms", 0),
             "request_id": request.query_params.get("request") or None,
@@ -167,6 +172,17 @@ class Management:
 
     def _find(self, name: str) -> Function | None:
         return self._use.catalog.get(name) if self._use.catalog.find(name) is not None else None
+
+    def _actions(self, name: str, wanted: Wanted) -> Iterator[str]:
+        """What a deployment does besides deploying."""
+        url = self._use.catalog.url(name)
+        if wanted.public is False and is_public(url):
+            yield "lambda:DeleteFunctionUrlConfig"
+        streams = url is not None and url.streams
+        if (wanted.public and not is_public(url)) or wanted.streaming not in (None, streams):
+            yield from ("lambda:CreateFunctionUrlConfig", "lambda:UpdateFunctionUrlConfig")
+        if wanted.reserved_concurrency not in (None, self._use.concurrency.get(name)):
+            yield "lambda:PutFunctionConcurrency"
 
     async def _set_url(self, name: str, *, public: bool | None, streaming: bool | None) -> None:
         """Streaming needs a URL: where there is none, one opens for signers only."""
@@ -226,7 +242,7 @@ def _number(request: Request, name: str, default: int, *, least: int = 0, most: 
     text = request.query_params.get(name, "")
     if not text:
         return default
-    if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
+    if not (text.isascii() and text.isdigit() and len(text) < 17) or not least <= int(text) <= most:
         raise InvalidValue(f"{name} must be a whole number from {least} to {most}, not '{text[:50]}'.")
     return int(text)
 

@@ -36,6 +36,7 @@ _DROPPED = frozenset(
 )
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 _encode = msgspec.json.Encoder().encode
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # a function may answer with any bytes
 _INTERNAL = b'{"message":"Internal Server Error"}'
 
 
@@ -239,7 +240,7 @@ def response_of(payload: bytes, *, unnamed: tuple[str, str] = JSON_TYPE, inferre
         if _status_of(payload).statusCode is msgspec.UNSET:
             return HttpResponse(headers=(JSON_TYPE,), body=payload)
         plain = msgspec.json.decode(payload)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise MalformedResponse("The function's result is not JSON.") from error
     head = head_of(plain, unnamed)
     return replace(head, body=_response_body(plain.get("body"), plain.get("isBase64Encoded")))
@@ -258,13 +259,13 @@ def head_of(plain: Mapping[str, Any], unnamed: tuple[str, str]) -> HttpResponse:
 def _has_status(payload: bytes) -> bool:
     try:
         plain = msgspec.json.decode(payload)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return False
     return isinstance(plain, dict) and "statusCode" in plain
 
 
 def _status(value: Any) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 200 <= value <= 599:
         raise MalformedResponse("statusCode must be an integer from 200 to 599.")

@@ -68,11 +68,7 @@ def check(principal: Principal, method: str, path: str) -> None:
     if principal.kind is not Kind.KEY or not wanted:
         raise AccessDenied(f"User: {principal.arn or 'anonymous'} is not this server's owner, who alone may do this.")
     for action, resource in wanted:
-        if not principal.allows(action, resource):
-            raise AccessDenied(
-                f"User: {principal.arn} is not authorized to perform: {action} on resource: {resource or '*'} because "
-                f"no identity-based policy allows the {action} action"
-            )
+        principal.check_may(action, resource)
 
 
 def _wanted(method: str, path: str) -> Sequence[tuple[str, str]]:

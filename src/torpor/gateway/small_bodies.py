@@ -29,5 +29,5 @@ async def read_small(request: Request, kind: type[T], *, most: int = _SMALL_BODY
             raise InvalidValue(f"The body must be at most {most} bytes of JSON.")
     try:
         return msgspec.json.decode(bytes(body) or b"{}", type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidValue(f"The body is not what this needs: {error}") from error

@@ -146,7 +146,7 @@ def _switch(plain: dict[str, Any], key: str) -> bool | None:
 def _decoded(header: str) -> dict[str, Any]:
     try:
         plain = msgspec.json.decode(base64.b64decode(header, validate=True)) if header else None
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise InvalidValue(f"x-torpor-config must be base64 of JSON: {error}") from error
     if not isinstance(plain, dict):
         raise InvalidValue('x-torpor-config must hold a JSON object with at least "handler", in base64.')

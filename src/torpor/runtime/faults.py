@@ -38,7 +38,7 @@ class InitFailed(Exception):
     @property
     def text(self) -> str:
         """What its error object says, in one line."""
-        with suppress(ValueError, KeyError, TypeError):  # a guest may report anything
+        with suppress(ValueError, KeyError, TypeError, RecursionError):  # a guest may report anything
             told = msgspec.json.decode(self.payload(""))
             return f"{told['errorType']}: {told['errorMessage']}"[:1000]
         return str(self.result)

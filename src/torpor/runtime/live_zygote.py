@@ -118,7 +118,8 @@ class LiveZygote:
 
     def _hear(self, what: bytes, detail: int, text: bytes) -> None:
         if what == nest.ZYGOTE_READY and self.state is ZygoteState.BUILDING:
-            with contextlib.suppress(ValueError, KeyError, TypeError):  # it is not trusted, and this only informs
+            # it is not trusted, and this only informs
+            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
                 self.skipped = dict(json.loads(text)["skipped"])
             self.state = advance(self.state, ZygoteState.READY)
             self._said.set_result(None)

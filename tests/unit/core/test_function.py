@@ -6,6 +6,7 @@ from torpor.core.function import (
     Bundle,
     Environment,
     FunctionConfig,
+    FunctionLayer,
     environment_as_json,
     environment_from_json,
     revision_key,
@@ -40,3 +41,15 @@ def test_a_revision_is_named_by_what_its_instances_depend_on() -> None:
 def test_code_sha256_is_the_digest_in_base64() -> None:
     """Lambda spells the same digest in base64."""
     assert BUNDLE.code_sha256 == "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+
+def test_what_a_function_is_given_has_to_be_held() -> None:
+    """Each permission, secret, layer and connection is a right of its own; what was there before is not asked again."""
+    layer = FunctionLayer(arn="arn:aws:lambda:us-east-1:000000000000:layer:tools:3", digest="ab", size=1, unpacked=2)
+    before = FunctionConfig(name="f", handler="a.b", secrets=("DB=prod/db",), layers=(layer,))
+    assert before.grants == ("secretsmanager:GetSecretValue/prod/db", "lambda:GetLayerVersion/tools")
+    after = before.evolve(reach=("db.local:5432",), permissions=("lambda:Get*",), source_builds=True, debug_port=5678)
+    assert after.grants_beyond(None) == after.grants
+    assert after.grants_beyond(before) == (
+        "lambda:Get*", "torpor:Connect/db.local:5432", "torpor:BuildSources", "torpor:Debug",
+    )  # fmt: skip

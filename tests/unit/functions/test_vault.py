@@ -67,6 +67,9 @@ async def test_a_function_s_variables(database):
     await vault.set("prod/db", VALUE)
     config = FunctionConfig(name="f", handler="a.b", secrets=("DB=prod/db", "OTHER=prod/db"))
     assert vault.variables_of(config) == {"DB": VALUE.decode(), "OTHER": VALUE.decode()}
+    disguised = config.evolve(secrets=(f"DB=prod/db-{vault.get('prod/db').suffix}",))
+    with pytest.raises(NotInvocable):  # rights are held to the name
+        vault.variables_of(disguised)
     for value in (b"a\0b", None):
         await (vault.set("prod/db", value) if value else vault.delete("prod/db", recovery_days=7))
         with pytest.raises(NotInvocable, match="without the secret prod/db, which it takes as DB"):

@@ -230,7 +230,7 @@ class FakeLayers:
         del self.versions[name, version]
 
     def resolve(self, wanted):
-        return tuple(FunctionLayer(arn=f"arn:{one}", digest="cd" * 32, size=1, unpacked=2) for one in wanted)
+        return tuple(FunctionLayer(arn=f"arn:layer:{one}", digest="cd" * 32, size=1, unpacked=2) for one in wanted)
 
 
 @dataclass
@@ -272,9 +272,10 @@ def interface(world, tmp_path, links):
 def ask(interface, request_, call):
     app = interface.app()
 
-    def ask(method, path, *, principal=OWNER, **more):
+    def ask(method, path, *, principal=OWNER, chunks=None, disconnect=False, **more):
         request = request_(method, path, **more)
-        return call(app, request, extra={"torpor.request": replace(request, principal=principal)})
+        extra = {"torpor.request": replace(request, principal=principal)}
+        return call(app, request, extra=extra, chunks=chunks, disconnect=disconnect)
 
     return ask
 
@@ -575,9 +576,9 @@ async def test_following_ends_when_the_server_stops(ask, world, interface, until
     await until(lambda: world.following == 0)
 
 
-async def test_following_ends_when_the_client_leaves(interface, request_, call, world, until):
+async def test_following_ends_when_the_client_leaves(ask, world, until):
     """Nobody reads for a client that has gone."""
-    await call(interface.app(), request_("GET", "/_torpor/logs/hello", query="follow=1"), chunks=[], disconnect=True)
+    await ask("GET", "/_torpor/logs/hello", query="follow=1", chunks=[], disconnect=True)
     await until(lambda: world.following == 0)
 
 
@@ -649,6 +650,57 @@ async def test_a_deployment_names_its_layers(ask, world):
         "PUT", "/_torpor/functions/new", headers=[config_header(handler="a.b", layers=["x:1"])], body=b"z"
     )
     assert reply.status == 201
-    assert reply.json["layers"] == ["arn:x:1"]
+    assert reply.json["layers"] == ["arn:layer:x:1"]
     forged = config_header(handler="a.b", layers="x")
     assert (await ask("PUT", "/_torpor/functions/new", headers=[forged], body=b"z")).status == 400
+
+
+async def test_a_deployment_asks_for_the_right_to_all_it_does(interface, ask, world):
+    """Opening a URL, reserving concurrency and new connections take rights of their own; what is so already none."""
+    deploys = ("lambda:CreateFunction", "lambda:UpdateFunctionCode", "lambda:UpdateFunctionConfiguration")
+    ci = Principal(Kind.KEY, "arn:ci", permissions=deploys)
+
+    async def put(who, **config):
+        headers = [config_header(handler="a.b", **config)]
+        return await ask("PUT", "/_torpor/functions/new", principal=who, headers=headers, body=b"PK")
+
+    wanted = (
+        ({"public": True}, "lambda:CreateFunctionUrlConfig", "lambda:UpdateFunctionUrlConfig"),
+        ({"streaming": True}, "lambda:CreateFunctionUrlConfig", "lambda:UpdateFunctionUrlConfig"),
+        ({"reserved_concurrency": 3}, "lambda:PutFunctionConcurrency"),
+        ({"reach": ["127.0.0.1:5432"]}, "torpor:Connect/127.0.0.1:5432"),
+        ({"layers": ["tools:1"]}, "lambda:GetLayerVersion/*"),
+        ({"debug_port": 5678}, "torpor:Debug"),
+    )
+    for config, *rights in wanted:
+        assert (await put(ci, **config)).status == 403, config
+        holder = replace(ci, permissions=(*deploys, *rights))
+        assert (await put(holder, **config)).status == 201, config
+        assert (await put(ci, **config)).status == 200, config  # nothing changes
+        await ask("DELETE", "/_torpor/functions/new")  # its URL
+        world.functions.pop("new", None)
+        interface._use.concurrency.reserved.clear()
+
+
+async def test_a_log_that_others_write_to_takes_the_right_to_it(ask, world):
+    """A function may log to another's group: who may read the one's log does not read the other's thereby."""
+    world.functions["hello"] = a_function(log_group="/aws/lambda/other")
+    ci = Principal(Kind.KEY, "arn:ci", permissions=("logs:FilterLogEvents//aws/lambda/hello",))
+    assert (await ask("GET", "/_torpor/logs/hello", principal=ci)).status == 403
+    ci = replace(ci, permissions=("logs:FilterLogEvents//aws/lambda/*",))
+    assert (await ask("GET", "/_torpor/logs/hello", principal=ci)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more"),
+    [
+        ("GET", "/_torpor/logs/hello", {"query": "limit=" + "9" * 5000}),
+        ("POST", "/_torpor/keys", {"body": b'{"name": "\xff"}'}),
+        ("POST", "/_torpor/keys", {"body": b'{"name": ' + b"[" * 20_000}),
+        ("PUT", "/_torpor/functions/new", {"headers": [("x-torpor-config", base64.b64encode(b"[" * 20_000).decode())]}),
+    ],
+    ids=["digits", "not text", "deep body", "deep header"],
+)
+async def test_no_input_is_our_failure(ask, method, path, more):
+    """Whatever cannot be read is the client's mistake."""
+    assert (await ask(method, path, **more)).status == 400

@@ -83,10 +83,20 @@ def test_a_malformed_response_is_refused(value):
         response(value)
 
 
-def test_what_is_no_json_is_refused():
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"statusCode": 200',
+        b'{"statusCode": 200, "body": "\xff"}',
+        b'{"statusCode": ' + b"[" * 100_000,
+        b'{"statusCode": "' + b"9" * 5000 + b'"}',
+    ],
+    ids=["cut", "not text", "deep", "digits"],
+)
+def test_what_is_no_json_is_refused(payload):
     """An instance may write anything to its socket."""
     with pytest.raises(MalformedResponse):
-        response_of(b'{"statusCode": 2')
+        response_of(payload)
 
 
 def test_headers_of_the_connection_are_not_the_functions_to_set():

@@ -72,9 +72,11 @@ class FunctionOperations:
         )
         return function_configuration(function, self.home, function.qualifier)
 
-    async def update_function_configuration(self, _: Call, params: Params) -> Result:
+    async def update_function_configuration(self, call: Call, params: Params) -> Result:
         name = latest_only(function_ref(params, self.home), self.home)
         changes = self.configurations.changes({**params, "FunctionName": name})
+        before = self.catalog.get(name).config
+        call.principal.check_may_grant(before.evolve(**changes).grants_beyond(before))
         function = await self.deployer.update_config(name, changes, params.get("RevisionId") or None)
         return function_configuration(function, self.home)
 

@@ -60,6 +60,6 @@ def _kind(payload: bytes) -> str:
     """The errorType of Lambda's error object."""
     try:
         kind = msgspec.json.decode(payload).get("errorType")
-    except (msgspec.MsgspecError, AttributeError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, AttributeError, RecursionError):
         return ""
     return kind if isinstance(kind, str) else ""

@@ -12,7 +12,7 @@ from torpor.aws.ports import Deployer, Tags
 from torpor.aws.service import Call, Params, Result
 from torpor.core.arn import Home
 from torpor.core.errors import InvalidValue, ResourceNotFound
-from torpor.core.function import FunctionConfig, granted_by
+from torpor.core.function import FunctionConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class TagOperations:
         settings = {SETTINGS[tag]: _DEFAULTS[SETTINGS[tag]] for tag in remove if tag in SETTINGS}
         settings |= settings_in_tags(add)
         if settings:
-            given = granted_by(settings.get("permissions", ()), settings.get("secrets", ()))
-            call.principal.check_may_grant(given)
+            call.principal.check_may("lambda:UpdateFunctionConfiguration", name)
+            call.principal.check_may_grant(_UNSET.evolve(**settings).grants)
             await self.deployer.update_config(name, settings)
         await self.tags.change(name, add, remove)
 
@@ -62,4 +62,5 @@ def function_of(arn: str, home: Home) -> str:
     return ref.name
 
 
-_DEFAULTS = {field: getattr(FunctionConfig(name="defaults", handler="a.b"), field) for field in SETTINGS.values()}
+_UNSET = FunctionConfig(name="unset", handler="a.b")
+_DEFAULTS = {field: getattr(_UNSET, field) for field in SETTINGS.values()}
