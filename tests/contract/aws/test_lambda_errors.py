@@ -170,7 +170,6 @@ def test_values_of_a_wrong_type_are_a_serialization_error(client, create):
         ({"VpcConfig": {"SubnetIds": ["subnet-1"]}}, "VpcConfig"),
         ({"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1"}, "KMSKeyArn"),
         ({"TracingConfig": {"Mode": "Active"}}, "TracingConfig"),
-        ({"SnapStart": {"ApplyOn": "PublishedVersions"}}, "SnapStart"),
         ({"ImageConfig": {"Command": ["x"]}}, "ImageConfig"),
         ({"FileSystemConfigs": [{"Arn": "x", "LocalMountPath": "/mnt/a"}]}, ""),
     ],
