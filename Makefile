@@ -55,6 +55,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-u
 lock: setup ## write requirements/*.txt from pyproject.toml, hashed, naming no host (UPGRADE=--upgrade for newer ones)
 	@$(LOCK) $(UPGRADE) pyproject.toml -o requirements/runtime.txt
 	@$(LOCK) $(UPGRADE) -c requirements/runtime.txt --group dev pyproject.toml -o requirements/dev.txt
+	@$(LOCK) $(UPGRADE) --group sam -o src/torpor/cli/sam/translator.txt
 
 clean: ## remove .venv, caches and built files
 	@rm -rf $(VENV) dist build-out .mypy_cache .ruff_cache .pytest_cache .hypothesis

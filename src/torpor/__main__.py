@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from torpor.cli.context import ClientOptions, UpFlags
+from torpor.cli.context import ClientOptions, ToolOptions, UpFlags
 from torpor.cli.main import run
 
 if TYPE_CHECKING:
@@ -23,7 +23,13 @@ def _options() -> ClientOptions:
     from torpor.settings import client_settings  # late, like the others: `torpor --help` needs none of them
 
     client = client_settings()
-    return ClientOptions(url=client.url, token=client.token, data_dir=client.data)
+    return ClientOptions(url=client.url, token=client.token, data_dir=client.data, tools=_tools)
+
+
+def _tools() -> ToolOptions:
+    from torpor.settings import cache_dir, environment
+
+    return ToolOptions(cache=cache_dir(), environment=environment())
 
 
 def _up(flags: UpFlags) -> int:

@@ -53,6 +53,7 @@ from torpor.functions.log_reader import LogReader
 from torpor.functions.provisioning import Provisioning
 from torpor.functions.revisions import Revisions
 from torpor.functions.roles import Roles
+from torpor.functions.stacks import Stacks
 from torpor.functions.urls import Urls
 from torpor.functions.vault import Vault
 from torpor.functions.warm_up import WarmUp
@@ -101,12 +102,12 @@ def up(flags: UpFlags) -> int:
         settings = server_settings({**chosen, "auth": flags.auth and flags.auth.value})
         check_bind(settings.host, Auth(settings.auth))
     except UserError as error:
-        return _complain(error, _WRONG_USE)
+        return server_log.complain(error, _WRONG_USE)
     server_log.configure(settings.log_level)
     try:
         return uvloop.run(_serve_until_told(settings, as_json=flags.as_json))
     except TorporError as error:
-        return _complain(error, _REFUSED)
+        return server_log.complain(error, _REFUSED)
 
 
 async def _serve_until_told(settings: ServerSettings, *, as_json: bool) -> int:
@@ -185,6 +186,7 @@ class _Back:
     doors: list[Doors]
     identities: Identities
     vault: Vault
+    stacks: Stacks
     log_groups: LogGroups
 
 
@@ -293,6 +295,7 @@ async def _open_back(
         doors=doors,
         identities=identities,
         vault=vault,
+        stacks=Stacks(database),
         log_groups=log_groups,
     )
 
@@ -353,6 +356,7 @@ def _compose_edge(settings: ServerSettings, data: DataDir, back: _Back, url: str
         logs=LogReader(catalog, back.logs, back.log_groups.horizon_ms),
         keys=back.identities.keys,
         secrets=back.vault,
+        stacks=back.stacks,
         layers=back.layers,
         instances=back.instances,
         archive=back.bundles.archive,
@@ -391,8 +395,3 @@ async def _close_edge(serving: Serving, management: Management, grace_s: float) 
 def _authenticator(settings: ServerSettings, data: DataDir, known: Identities) -> Authenticator:
     keys = Keys(known.keys.by_id, data.key.token, known.owner, known.sessions.find)
     return Closed(keys) if Auth(settings.auth) is Auth.ON else Open(keys)
-
-
-def _complain(error: TorporError, code: int) -> int:
-    sys.stderr.write(f"torpor: {error.message}\n")
-    return code

@@ -7,6 +7,8 @@ import sys
 
 import structlog
 
+from torpor.core.errors import TorporError
+
 _log = structlog.get_logger(__name__)
 
 
@@ -29,3 +31,9 @@ def configure(level: str) -> None:
 def note(action: str, **facts: object) -> None:
     """Tell an operator what happened below, who has no log there."""
     _log.warning(action, action=action, **facts)
+
+
+def complain(error: TorporError, code: int) -> int:
+    """Say why the server does not run, to whoever started it; returns the exit code."""
+    sys.stderr.write(f"torpor: {error.message}\n")
+    return code

@@ -56,6 +56,13 @@ def client_settings(environ: Mapping[str, str] | None = None) -> ClientSettings:
     return ClientSettings(environ.get("TORPOR_URL"), environ.get("TORPOR_TOKEN"), default_data_dir(environ))
 
 
+def cache_dir() -> Path:
+    """Where what can be made again is kept: the platform's user cache folder."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("torpor", appauthor=False)
+
+
 def environment() -> dict[str, str]:
     """The process's environment as it is, for what passes it on: pip's configuration, proxies, certificates."""
     return dict(os.environ)

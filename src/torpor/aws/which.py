@@ -14,7 +14,8 @@ _PRESIGNED = re.compile(
 )
 _VERSION = re.compile(rb"(?:^|&)Version=([0-9-]{10})(?:&|$)")
 _ACTION = re.compile(rb"(?:^|&)Action=\w")
-_DATED_PATH = re.compile(r"/20\d\d-\d\d-\d\d/")  # of the Lambda API alone
+# Dated paths are of the Lambda API alone, the others of API Gateway: there a token may stand for a signature.
+_PATH = re.compile(r"/20\d\d-\d\d-\d\d/|(?P<gateway>/v2/(?:apis|tags)(?:/|$))")
 
 _BY_VERSION = {b"2011-06-15": "sts", b"2010-05-08": "iam"}
 
@@ -26,8 +27,8 @@ def service_of(request: HttpRequest) -> str | None:
         return found[1]
     if "X-Amz-Credential" in request.query and (found := _PRESIGNED.search(request.query)):
         return found[1]
-    if _DATED_PATH.match(request.path):
-        return "lambda"
+    if known := _PATH.match(request.path):
+        return "lambda" if known["gateway"] is None else "apigateway"
     if target := request.header("x-amz-target"):
         return target.partition(".")[0].partition("_")[0].lower()
     if request.path == "/":

@@ -5,7 +5,7 @@ The command line neither reads the environment nor knows the server's classes: `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,12 +13,24 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolOptions:
+    """Where tools that need an environment of their own are kept, and the variables to install them with."""
+
+    cache: Path
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClientOptions:
-    """Where the environment says the server is; `url` and `token` are None where it says nothing."""
+    """Where the environment says the server is; `url` and `token` are None where it says nothing.
+
+    `tools` is called by commands that need tools of their own.
+    """
 
     url: str | None
     token: str | None
     data_dir: Path
+    tools: Callable[[], ToolOptions] | None = None
 
 
 class Auth(StrEnum):

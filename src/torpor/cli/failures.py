@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 INTERRUPTED = 130  # as a shell reports SIGINT
 PIPE_CLOSED = 141  # as a shell reports SIGPIPE
@@ -20,6 +20,12 @@ class Failure(Exception):
         super().__init__(message)
         self.message = message
         self.code = code or type(self).__name__
+
+    def placed(self, place: str) -> Self:
+        """The same failure, told with the place it happened at."""
+        self.message = f"{place}: {self.message}"
+        self.args = (self.message,)
+        return self
 
 
 class Failed(Failure):

@@ -25,6 +25,7 @@ from torpor.cli.commands import (
     layer,
     logs,
     secret,
+    stack,
     up,
     upkeep,
     usage,
@@ -61,6 +62,11 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Callable[..., None]], ...]], ...
         "keys",
         "Keys for others: each may do what it was made for, and nothing else.",
         (("create", keys.create), ("ls", keys.list_keys), ("rm", keys.remove)),
+    ),
+    (
+        "stack",
+        "Stacks: what was deployed from templates.",
+        (("ls", stack.list_stacks), ("describe", stack.describe), ("rm", stack.remove)),
     ),
     (
         "secret",

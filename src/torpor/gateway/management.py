@@ -24,6 +24,7 @@ from torpor.gateway.descriptions import describe, function_address
 from torpor.gateway.keys import KeyEndpoints
 from torpor.gateway.layers import LayerEndpoints
 from torpor.gateway.small_bodies import read_small
+from torpor.gateway.stacks import StackEndpoints
 from torpor.gateway.uploads import Uploads, Wanted
 from torpor.gateway.use_cases import ServerFacts, UseCases
 from torpor.gateway.vault import SecretEndpoints
@@ -63,6 +64,7 @@ class Management:
             _route("GET", "/_torpor/code/{name}", self.fetch_code),
             *KeyEndpoints(self._use.keys).routes(),
             *SecretEndpoints(self._use.secrets).routes(),
+            *StackEndpoints(self._use.stacks).routes(),
             *LayerEndpoints(self._use.layers, self._uploads, self._home).routes(),
         ]
         handlers: Any = {TorporError: _torpor_error, HTTPException: _http_error}

@@ -43,6 +43,10 @@ RIGHTS: Sequence[Right] = (
     Right("PUT", "/_torpor/secrets/{PATH}", "secretsmanager:CreateSecret", "{PATH}"),
     Right("PUT", "/_torpor/secrets/{PATH}", "secretsmanager:PutSecretValue", "{PATH}"),
     Right("DELETE", "/_torpor/secrets/{PATH}", "secretsmanager:DeleteSecret", "{PATH}"),
+    Right("GET", "/_torpor/stacks", "cloudformation:ListStacks", ""),
+    Right("GET", "/_torpor/stacks/{NAME}", "cloudformation:DescribeStacks"),
+    Right("PUT", "/_torpor/stacks/{NAME}", "cloudformation:UpdateStack"),
+    Right("DELETE", "/_torpor/stacks/{NAME}", "cloudformation:DeleteStack"),
     Right("GET", "/_torpor/usage", "torpor:GetUsage", ""),
     Right("POST", "/_torpor/gc", "torpor:CollectGarbage", ""),
 )

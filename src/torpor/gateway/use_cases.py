@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from torpor.core.function import Bundle, Function, FunctionConfig, FunctionUrl
 from torpor.gateway.keys import AccessKeys
 from torpor.gateway.layers import Layers
+from torpor.gateway.stacks import Stacks
 from torpor.gateway.vault import Secrets
 from torpor.store.log_files import LogLine
 
@@ -105,6 +106,7 @@ class UseCases:
     logs: LogReader
     keys: AccessKeys
     secrets: Secrets
+    stacks: Stacks
     layers: Layers
     instances: Callable[[str | None], Instances]
     archive: Callable[[Bundle], Path]

@@ -17,7 +17,7 @@ from torpor.core.errors import PlatformFault, UserError
 from torpor.store.data_dir import SEALING_KEY
 from torpor.store.sealing import Sealer, open_sealer
 
-HEAD = "r0013"  # the newest revision under migrations/versions; a test holds the two together
+HEAD = "r0014"  # the newest revision under migrations/versions; a test holds the two together
 _BUSY_MS = 10_000
 _log = structlog.get_logger(__name__)
 

@@ -139,6 +139,14 @@ secrets = Table(
     Column("deletes", Text),
 )
 
+stacks = Table(
+    "stacks",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("sealed_document", LargeBinary, nullable=False),
+)
+
 log_groups = Table(
     "log_groups",
     metadata,

@@ -10,7 +10,7 @@ import zipfile
 
 import pytest
 
-from torpor.cli.commands import deploy
+from torpor.cli import deploying
 from torpor.cli.context import ClientOptions
 
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -152,7 +152,7 @@ def test_interrupted_while_waiting(torpor, fake, echo_folder, monkeypatch):
     def interrupt(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(deploy, "settled", interrupt)
+    monkeypatch.setattr(deploying, "settled", interrupt)
     ran = torpor("deploy", echo_folder)
     assert ran.code == 130
     assert "the build goes on" in ran.err

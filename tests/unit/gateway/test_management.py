@@ -28,6 +28,7 @@ from torpor.core.function import (
 from torpor.core.identity import Kind, Principal
 from torpor.core.layer import LayerVersion
 from torpor.core.secret import Secret, SecretVersion
+from torpor.core.stack import Stack, StackChanged
 from torpor.gateway.code_links import CodeLinks
 from torpor.gateway.management import Management
 from torpor.gateway.uploads import Uploads
@@ -233,6 +234,32 @@ class FakeLayers:
         return tuple(FunctionLayer(arn=f"arn:layer:{one}", digest="cd" * 32, size=1, unpacked=2) for one in wanted)
 
 
+class FakeStacks:
+    """Stacks by name, with the revisions that they took."""
+
+    def __init__(self):
+        self.stacks = {}
+
+    async def all(self):
+        return list(self.stacks.values())
+
+    async def get(self, name):
+        if name not in self.stacks:
+            raise ResourceNotFound(name)
+        return self.stacks[name]
+
+    async def put(self, name, revision, document):
+        if revision != (self.stacks[name].revision if name in self.stacks else 0):
+            raise StackChanged
+        self.stacks[name] = Stack(name, revision + 1, document)
+        return self.stacks[name]
+
+    async def delete(self, name, revision):
+        if (await self.get(name)).revision != revision:
+            raise StackChanged
+        del self.stacks[name]
+
+
 @dataclass
 class Plain:
     value: dict
@@ -256,7 +283,7 @@ def interface(world, tmp_path, links):
     archive = tmp_path / "code.zip"
     archive.write_bytes(b"PK the code")
     use_cases = UseCases(
-        catalog=world, deployer=world, urls=world, concurrency=FakeConcurrency(), accounting=world, collector=world, logs=world, keys=FakeKeys(), secrets=FakeSecrets(), layers=FakeLayers(),
+        catalog=world, deployer=world, urls=world, concurrency=FakeConcurrency(), accounting=world, collector=world, logs=world, keys=FakeKeys(), secrets=FakeSecrets(), stacks=FakeStacks(), layers=FakeLayers(),
         instances=lambda name: Instances(1, 2) if name in (None, "hello") else Instances(),
         archive=lambda bundle: archive if bundle.digest == "ab" * 32 else tmp_path / "gone.zip",
     )  # fmt: skip
@@ -323,6 +350,37 @@ async def test_a_secret_goes_in_and_does_not_come_out(interface, ask):
     assert (await ask("PUT", "/_torpor/secrets/x", body=b"x" * 65_537)).status == 400
     assert (await ask("DELETE", "/_torpor/secrets/prod/db")).json["name"] == "prod/db"
     assert (await ask("DELETE", "/_torpor/secrets/prod/db")).status == 404
+
+
+async def test_a_stack_is_kept_for_whoever_deploys_it_next(ask):
+    """Stored by revision, listed with counts, read whole, forgotten; who comes with an older state is refused."""
+    document = {"status": "deployed", "resources": [1, 2], "waiting": [3], "template": "t.yaml", "changed": "now"}
+
+    def put(revision, **changes):
+        body = json.dumps({"revision": revision, "document": document | changes}).encode()
+        return ask("PUT", "/_torpor/stacks/app", body=body)
+
+    assert (await put(0)).json == {"name": "app", "revision": 1}
+    assert (await put(0)).status == 409
+    assert (await put(1, status="failed")).json["revision"] == 2
+    assert (await ask("GET", "/_torpor/stacks")).json["stacks"] == [
+        {
+            "name": "app",
+            "revision": 2,
+            "status": "failed",
+            "template": "t.yaml",
+            "changed": "now",
+            "resources": 2,
+            "waiting": 1,
+        }
+    ]
+    assert (await ask("GET", "/_torpor/stacks/app")).json["document"] == document | {"status": "failed"}
+    assert (await ask("DELETE", "/_torpor/stacks/app", query="revision=1")).status == 409
+    assert (await ask("DELETE", "/_torpor/stacks/app")).status == 400
+    assert (await ask("DELETE", "/_torpor/stacks/app", query="revision=2")).status == 204
+    assert (await ask("GET", "/_torpor/stacks/app")).status == 404
+    for body in (b"[]", b'{"revision": "1", "document": {}}', b'{"revision": 1}', b"{" * 100):
+        assert (await ask("PUT", "/_torpor/stacks/app", body=body)).status == 400
 
 
 async def test_nobody_gives_a_function_what_they_do_not_hold(ask, world):

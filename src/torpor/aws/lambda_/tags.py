@@ -6,13 +6,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torpor.aws.lambda_.configuration import SETTINGS, settings_in_tags
 from torpor.aws.lambda_.names import function_ref
 from torpor.aws.ports import Deployer, Tags
 from torpor.aws.service import Call, Params, Result
 from torpor.core.arn import Home
 from torpor.core.errors import InvalidValue, ResourceNotFound
 from torpor.core.function import FunctionConfig
+from torpor.core.setting_tags import SETTINGS, settings_in_tags
 
 
 @dataclass(frozen=True, slots=True)

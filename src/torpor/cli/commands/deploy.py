@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,22 +11,23 @@ import typer
 from torpor.cli import flags, output
 from torpor.cli.commands.versions import lead, published
 from torpor.cli.connect import connect, function_path
-from torpor.cli.failures import Failed, WrongUse
+from torpor.cli.context import Session
+from torpor.cli.deploying import put, wait_settled
+from torpor.cli.failures import WrongUse
 from torpor.cli.hints import curl_line, own_name
+from torpor.cli.sam.names import is_template
 
 if TYPE_CHECKING:
-    from torpor.cli.client import Client
     from torpor.cli.project import Table
     from torpor.cli.source import Source
 
-WAIT_S = 20  # one long poll; a build may take many
-ASKED_EVERY_S = 0.05
+__all__ = ["deploy", "prepared", "put", "wait_settled"]
 
 
 def deploy(
     *,
     context: typer.Context,
-    path: Annotated[Path, flags.argument("PATH", "A folder, a Python file or a zip.")],
+    path: Annotated[Path, flags.argument("PATH", "A folder, a Python file or a zip; or a template of AWS SAM.")],
     name: Annotated[
         str | None, flags.option(metavar="NAME", text="The function's name. [default: the folder's or file's]")
     ] = None,
@@ -74,20 +72,42 @@ def deploy(
     no_wait: Annotated[
         bool, flags.option("--no-wait", text="Return once the code is accepted, without waiting for the build.")
     ] = False,
+    stack: Annotated[
+        str | None, flags.option(metavar="NAME", text="A template's stack. [default: the name of its folder]")
+    ] = None,
+    parameter: Annotated[
+        list[str] | None, flags.option(metavar="KEY=VALUE", text="A template's parameter; may be repeated.")
+    ] = None,
+    dry_run: Annotated[
+        bool, flags.option("--dry-run", "--plan", text="Show what a template would change, and change nothing.")
+    ] = False,
+    yes: Annotated[bool, flags.option("--yes", "-y", text="Apply a template's plan without asking.")] = False,
+    partial: Annotated[
+        bool, flags.option("--partial", text="Deploy what is supported of a template, and leave out the rest.")
+    ] = False,
     url: flags.Url = None,
     data: flags.Data = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Deploy a function, or its new code, and print its address.
+    """Deploy a function, or a whole application from its template.
+
+    Of a function, the address is printed.
 
     Settings come from these flags, then from `torpor.toml`, `[tool.torpor]` in pyproject.toml or in the file's PEP 723
     block. The server installs the dependencies named in requirements.txt, pyproject.toml or the PEP 723 block.
     """
+    given = {"name": name, "runtime": runtime, "handler": handler, "memory": memory, "timeout": timeout,
+             "public": public, "reach": tuple(reach or ()) or None, "source_builds": source_builds or None}  # fmt: skip
+    words = {**given, "env": env, "alias": alias, "no_wait": no_wait}
+    choice = {"stack": stack, "parameters": tuple(parameter or ()), "dry_run": dry_run, "yes": yes, "partial": partial}
+    if is_template(path):
+        _refuse_words(words, "is for a single function: a template says it itself")
+        _deploy_template(context, path, choice, url, data, as_json=as_json)
+        return
+    _refuse_words(choice, "is for a template")
     if alias is not None and no_wait:
         raise WrongUse("--alias does not go with --no-wait: only what is ready can be published")
     client = connect(context, url, data)
-    given = {"name": name, "runtime": runtime, "handler": handler, "memory": memory, "timeout": timeout,
-             "public": public, "reach": tuple(reach or ()) or None, "source_builds": source_builds or None}  # fmt: skip
     called, config, archive = prepared(path, given, env or [])
     with output.progress(f"uploading {called} ({output.size(len(archive))})", quiet=as_json):
         description = put(client, called, config, archive)
@@ -113,6 +133,21 @@ def deploy(
         return
     output.result(address)
     output.result(curl)
+
+
+def _deploy_template(
+    context: typer.Context, path: Path, choice: dict[str, Any], url: str | None, data: Path | None, *, as_json: bool
+) -> None:
+    from torpor.cli.commands.template import Choice, deploy_template
+
+    session: Session = context.obj
+    deploy_template(connect(context, url, data), session, path, Choice(**choice), as_json=as_json)
+
+
+def _refuse_words(words: dict[str, Any], why: str) -> None:
+    for name, value in words.items():
+        if value is not None and value is not False and value not in ((), []):
+            raise WrongUse(f"--{name.removesuffix('s').replace('_', '-')} {why}")
 
 
 def prepared(path: Path, given: dict[str, Any], env: list[str]) -> tuple[str, dict[str, Any], bytes]:
@@ -150,56 +185,6 @@ def _handler(table: Table, source: Source) -> str:
     if warning:
         output.say(f"warning: {warning}")
     return handler
-
-
-def put(client: Client, name: str, config: dict[str, Any], archive: bytes) -> dict[str, Any]:
-    """Hand the code over. Raises Refused with the server's reason."""
-    header = base64.b64encode(json.dumps(config).encode()).decode()
-    sent = {"content-type": "application/zip", "x-torpor-config": header}
-    accepted: dict[str, Any] = client.call("PUT", function_path(name), body=archive, headers=sent)
-    return accepted
-
-
-def wait_settled(
-    client: Client, name: str, description: dict[str, Any], *, quiet: bool, checked: bool = True
-) -> dict[str, Any]:
-    """Wait for the build, however long, and with `checked` for its deployment check.
-
-    Raises Failed with the reason that the server gives.
-    """
-    query: dict[str, object] = {"wait_s": WAIT_S} | ({} if checked else {"until": "built"})
-    begun = time.monotonic()
-    with output.progress(f"building {name}", quiet=quiet):
-        while not settled(description):
-            asked = time.monotonic()
-            description = client.call("GET", function_path(name), query=query)
-            # A server that is stopping answers at once: it is not to be asked without end.
-            time.sleep(max(0.0, ASKED_EVERY_S - (time.monotonic() - asked)))
-    if description.get("state") == "Failed":
-        raise Failed(
-            f"{name} was not built: {description.get('state_reason') or 'the server gave no reason'}",
-            code=str(description.get("state_reason_code") or "BuildFailed"),
-        )
-    if description.get("update_status") == "Failed":
-        raise Failed(
-            f"{name} was not updated, and the previous code still runs: "
-            f"{description.get('update_reason') or 'the server gave no reason'}",
-            code=str(description.get("update_reason_code") or "BuildFailed"),
-        )
-    if not quiet:
-        output.say(
-            f"{name} is ready after {output.elapsed((time.monotonic() - begun) * 1000)}: {description.get('handler')}, "
-            f"{description.get('runtime')}, {description.get('memory_mb')} MB, {description.get('timeout_s')} s"
-        )
-    check = description.get("check") or {}
-    if check.get("state") == "failed":
-        output.say(f"warning: it does not initialise, and calls of it will fail: {check.get('error')}")
-    return description
-
-
-def settled(description: dict[str, Any]) -> bool:
-    """Whether nothing is being built any more."""
-    return description.get("state") != "Pending" and description.get("update_status") != "InProgress"
 
 
 def _config(table: Table, handler: str) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Whole applications: AWS SAM and CloudFormation templates, planned and applied over the server's public interfaces."""

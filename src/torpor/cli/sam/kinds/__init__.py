@@ -1,0 +1,1 @@
+"""How each kind of resource is made, changed and removed; one file each."""
