@@ -98,7 +98,7 @@ class Management:
         wanted = self._uploads.wanted(name, header, existing, layers_of=self._use.layers.resolve)
         principal = request.scope["torpor.request"].principal
         principal.check_may_grant(wanted.config.grants_beyond(existing.config if existing else None))
-        for action in self._actions(name, wanted):
+        for action in self._actions(name, wanted, is_new=existing is None):
             principal.check_may(action, name)
         if wanted.reserved_concurrency is not None:
             self._use.concurrency.check(name, wanted.reserved_concurrency)
@@ -175,7 +175,7 @@ class Management:
     def _find(self, name: str) -> Function | None:
         return self._use.catalog.get(name) if self._use.catalog.find(name) is not None else None
 
-    def _actions(self, name: str, wanted: Wanted) -> Iterator[str]:
+    def _actions(self, name: str, wanted: Wanted, *, is_new: bool) -> Iterator[str]:
         """What a deployment does besides deploying."""
         url = self._use.catalog.url(name)
         if wanted.public is False and is_public(url):
@@ -183,7 +183,8 @@ class Management:
         streams = url is not None and url.streams
         if (wanted.public and not is_public(url)) or wanted.streaming not in (None, streams):
             yield from ("lambda:CreateFunctionUrlConfig", "lambda:UpdateFunctionUrlConfig")
-        if wanted.reserved_concurrency not in (None, self._use.concurrency.get(name)):
+        reserved = None if is_new else self._use.concurrency.get(name)
+        if wanted.reserved_concurrency not in (None, reserved):
             yield "lambda:PutFunctionConcurrency"
 
     async def _set_url(self, name: str, *, public: bool | None, streaming: bool | None) -> None:
