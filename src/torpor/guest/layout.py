@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 RUNTIME_DIR = "/var/runtime"
@@ -13,15 +14,16 @@ REHEARSAL = "_torpor_guest.guest.rehearsal"  # likewise
 SNAPSHOT = "_torpor_guest.guest.snapshot"  # likewise
 
 
-def files() -> list[tuple[str, str]]:
+@cache  # asked for on the way of every start
+def files() -> tuple[tuple[str, str], ...]:
     """Pairs of host path and path in the sandbox, parents first, all to be mounted read-only.
 
     The guest is mounted as `_torpor_guest`, so that a package `torpor` of the user's own is not shadowed.
     """
     here = Path(__file__).absolute().parent
-    return [
+    return (
         (str(here / "bootstrap.py"), PROGRAM),
         (str(here / "package.py"), PACKAGE + "/__init__.py"),
         (str(here), PACKAGE + "/guest"),
         (str(here.parent / "wire"), PACKAGE + "/wire"),
-    ]
+    )

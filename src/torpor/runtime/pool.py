@@ -228,11 +228,11 @@ class Pool:
 
     def _wanted_starts(self) -> int:
         load, claim, now = self._load(), self._claim_mb, self._loop.time()
-        if scale.starts(load, Room(concurrency=1), claim) and self._capacity.can_run(self._part):
-            shortage = self._capacity.shortage_mb(self, claim, now)
-            if shortage:
-                press = self._capacity.press(self, claim, now - self._waiting.first.since, now)
-                self._host.make_room(self.revision.environment.digest, shortage, press)
+        if not scale.starts(load, Room(concurrency=1), claim):
+            return 0  # and what is left need not be counted
+        if self._capacity.can_run(self._part) and (shortage := self._capacity.shortage_mb(self, claim, now)):
+            press = self._capacity.press(self, claim, now - self._waiting.first.since, now)
+            self._host.make_room(self.revision.environment.digest, shortage, press)
         wanted = scale.starts(load, self._capacity.room(self, self._part, now), claim)
         return min(wanted, self._spare(wanted))
 

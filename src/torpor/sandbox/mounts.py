@@ -57,6 +57,16 @@ def bind(source: str, target: str, attributes: int) -> None:
         os.close(tree)
 
 
+def cover(source: str, target: str, attributes: int) -> None:
+    """Show `source` in the place of `target`, which is there, and of the same kind."""
+    tree = copy_tree(source)
+    try:
+        set_attributes(tree, attributes)
+        attach(tree, target)
+    finally:
+        os.close(tree)
+
+
 def make_target(target: str, *, folder: bool) -> None:
     """Create a mount point and the folders above it, where they are missing."""
     os.makedirs(target if folder else os.path.dirname(target), mode=0o755, exist_ok=True)

@@ -195,10 +195,10 @@ def _mask_proc(proc: str) -> None:
     """Make the kernel's switches read-only and empty what tells about the machine and its other users."""
     for name in _PROC_SEALED:
         if os.path.isdir(f"{proc}/{name}"):
-            mounts.bind(f"{proc}/{name}", f"{proc}/{name}", SEALED | NOEXEC)
+            mounts.cover(f"{proc}/{name}", f"{proc}/{name}", SEALED | NOEXEC)
     for name in _PROC_HIDDEN:
         if os.path.exists(f"{proc}/{name}"):
-            mounts.bind("/dev/null", f"{proc}/{name}", RDONLY | NOSUID | NOEXEC)
+            mounts.cover("/dev/null", f"{proc}/{name}", RDONLY | NOSUID | NOEXEC)
 
 
 def _bind_if_there(source: str, target: str, attributes: int) -> None:
