@@ -101,3 +101,22 @@ def test_the_published_hooks_and_a_trained_model(server, create):
     assert publish(client, "trained")["SnapStart"]["OptimizationStatus"] == "On"
     assert run(client, "trained", "1")[:2][1] == "snap-start"
     client.delete_function(FunctionName="trained")
+
+
+def test_a_client_of_the_platform_may_be_made_before_the_snapshot(server, create):
+    """Its credentials come through the door, and each instance calls with it, over a connection of its own."""
+    code = (
+        "import json, boto3\n"
+        "CLIENT = boto3.client('sts')\n"
+        "WHO = CLIENT.get_caller_identity()['Arn']\n"
+        "def handler(event, context):\n"
+        "    import os\n"
+        "    return [WHO, CLIENT.get_caller_identity()['Arn'], os.environ['AWS_LAMBDA_INITIALIZATION_TYPE']]\n"
+    )
+    files = {"app.py": code, "requirements.txt": "boto3\n"}
+    client = create(server, "caller", files, SnapStart=ON, Tags={"torpor:permissions": "sts:GetCallerIdentity"})
+    told = publish(client, "caller")
+    assert told["SnapStart"]["OptimizationStatus"] == "On", told["StateReason"]
+    before, after, kind = run(client, "caller", "1")
+    assert (before, kind) == (after, "snap-start")
+    client.delete_function(FunctionName="caller")

@@ -6,11 +6,12 @@ and the files of /tmp, which are the instance's own.
 
 # ruff: noqa: TID252  # relative, since inside a sandbox this package is `_torpor_guest`
 # Plain calls of os: importing pathlib would cost every start milliseconds.
-# ruff: noqa: PTH103, PTH115, PTH116, PTH118, PTH123, PTH211
+# ruff: noqa: PTH103, PTH115, PTH116, PTH118, PTH123, PTH208, PTH211
 
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import sys
 import time
@@ -24,6 +25,7 @@ from .initialise import initialise
 from .settings import take_settings
 
 _HOOKS = "snapshot_restore_py"
+_DOOR = ("127.0.0.1", 9001)
 _TMP = "/tmp"  # noqa: S108  # the sandbox's own
 _MOST_KEPT = 64 << 20  # bytes of /tmp: they are held in memory, and written again in each instance
 _MOST_FILES = 1000
@@ -60,6 +62,7 @@ def take() -> str:
         while hooks:
             function, args, kwargs = hooks.pop()
             function(*args, **kwargs)
+        _leave_the_door()
         output.flush()
         _taken.append(_Taken(handler, _files()))
     except BaseException as error:  # SystemExit, too: who leaves here would leave in every instance
@@ -86,6 +89,23 @@ def restore() -> tuple[Handler, Ready]:
         text = f"{described['errorType']}: {described['errorMessage']}"
         raise Fault("Runtime.AfterRestoreError", text, described["stackTrace"]) from error
     return taken.handler, Ready((time.perf_counter() - started) * 1000, ())
+
+
+def _leave_the_door() -> None:
+    """End connections to the platform, as a client keeps them: whoever uses one finds it closed, and makes another."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if not stat.S_ISSOCK(os.stat(int(name)).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(int(name))) as copy:
+                if copy.getpeername() != _DOOR:
+                    continue
+                copy.shutdown(socket.SHUT_RDWR)
+        except OSError:  # it is not connected, or was the one that listed them
+            continue
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, int(name), inheritable=False)
+        os.close(nothing)
 
 
 def _registered(getter: str) -> list[Any]:

@@ -38,6 +38,7 @@ def nest_orders(spec: ZygoteSpec, modules: Sequence[str], plan: IdPlan, block: i
         "root": root,
         "mounts": [[one.source, one.target, one.read_only] for one in (*program_mounts(), *spec.mounts)],
         "limits": {"CORE": orders.NO_CORE_AT_ALL, "NOFILE": _OPEN_FILES},
+        "doors": list(spec.doors),
         "argv": [spec.python, "-c", _PROGRAM],
         "env": {**_SINGLE, **spec.env},
         "setup": {

@@ -24,6 +24,7 @@ from torpor.runtime.job import Job
 from torpor.runtime.json_journal import open_journal
 from torpor.runtime.meter import Meter
 from torpor.runtime.output import OutputReader
+from torpor.runtime.snapshots import spec_of
 from torpor.runtime.spec import Exit
 from torpor.runtime.starts import Start
 from torpor.runtime.states import InstanceState, advance
@@ -129,7 +130,7 @@ class Instance:
 
     async def _launch(self) -> None:
         self._launching = True
-        spec = self._world.with_variables(self._shared.secrets_of(self.revision))  # raises NotInvocable
+        spec = spec_of(self._world, self.revision, self._shared)  # raises NotInvocable
         launched = await self._shared.launcher.start(spec)
         limits = self._shared.limits
         self._began = self._shared.clock()

@@ -105,9 +105,19 @@ class LiveZygote:
         self._tail = Tail(output)
         self._undo.callback(self._tail.finish)
         self._watch = asyncio.create_task(self._until_over(birth))
-        await asyncio.shield(birth.ready)
-        await asyncio.shield(self._said)
+        await self._hear_of(await asyncio.shield(birth.ready))
         self.memory_mb = -(-await asyncio.to_thread(anonymous, birth.handle) // _MIB)
+
+    async def _hear_of(self, listeners: Sequence[socket.socket]) -> None:
+        """Wait until it forks; until then its doors are served."""
+        if self.spec.open_doors is None or not listeners:
+            await asyncio.shield(self._said)
+            return
+        door = await self.spec.open_doors(listeners)
+        try:
+            await asyncio.shield(self._said)
+        finally:
+            await door.close()
 
     async def _until_over(self, birth: Birth) -> None:
         """The end of the nest is the end of all in it."""

@@ -79,8 +79,11 @@ def _hatch(
         root.show_processes(".")
         root.seal(".")
         libc.sethostname("torpor")
+        if orders["doors"]:
+            namespaces.loopback_up()
+        listeners = [namespaces.listen(address, port) for address, port in orders["doors"]]
         channel, pid = _start_zygote(orders, descriptors)
-        init.tell(report, init.READY)
+        init.tell(report, init.READY, [listener.fileno() for listener in listeners])
         rights.close_all_but([server.fileno(), channel.fileno()])
         Nest(server, channel, pid, code).run()
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""What a function brings besides its environment: its code and its layers, and the modules that are found in them."""
+"""What a function brings besides its environment: its code, layers and names of hosts, and the modules that are found in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from torpor.runtime.spec import Mount
 
 _TASK, _LAYERS = "/var/task", "/opt"
-OWN_TARGETS = frozenset({_TASK, _LAYERS})
+OWN_TARGETS = frozenset({_TASK, _LAYERS, "/etc/hosts"})
 
 
 def modules_of(mount: Mount) -> list[str]:

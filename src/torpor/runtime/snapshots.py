@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 from torpor.core.errors import TorporError
 from torpor.core.function import Revision
 from torpor.runtime.json_journal import open_journal
+from torpor.runtime.spec import LaunchSpec
 from torpor.runtime.surroundings import Surroundings
-from torpor.runtime.world import build_world
+from torpor.runtime.world import World, build_world
 
 _MOST_LINES = 1000
+
+
+def spec_of(world: World, revision: Revision, shared: Surroundings) -> LaunchSpec:
+    """What to launch, with secrets; while a snapshot initialises, the platform's door is open to it, and nothing else.
+
+    Raises NotInvocable where a secret is missing.
+    """
+    spec = world.with_variables(shared.secrets_of(revision))
+    if spec.snapshot is None:
+        return spec
+    alone = replace(revision, config=revision.config.evolve(reach=()))
+    return replace(spec, snapshot=replace(spec.snapshot, open_doors=partial(shared.open_door, alone, world.log_stream)))
 
 
 async def take_snapshot(revision: Revision, shared: Surroundings) -> str:
     """Initialise it in a zygote of its own; empty, or why its instances cannot be forked from there."""
     world = build_world(revision, home=shared.home, limits=shared.limits)
     try:
-        spec = world.with_variables(shared.secrets_of(revision))
+        spec = spec_of(world, revision, shared)
     except TorporError as refused:  # a secret is missing
         return refused.message
     if spec.snapshot is None:

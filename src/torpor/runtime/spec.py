@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -24,6 +24,13 @@ class Mount:
     read_only: bool = True
 
 
+class Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+OpenDoors = Callable[[Sequence[socket.socket]], Awaitable[Closable]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZygoteSpec:
     """An environment that instances may be forked from. `key` names it; `mounts` are what all its instances see.
@@ -32,7 +39,7 @@ class ZygoteSpec:
     when they are loaded. `always` are modules to import first, `programs` files that instances will run, and
     `rehearsal` a module with a function `rehearse()`, which those call that nobody waits for yet. `snapshot` is a
     module with a function `take()`, which initialises one function for all that are forked; `start_s` bounds that (0:
-    the usual time).
+    the usual time). `doors` are listeners on its loopback, served by `open_doors` until it forks.
     """
 
     key: str
@@ -45,6 +52,8 @@ class ZygoteSpec:
     rehearsal: str = ""
     snapshot: str = ""
     start_s: float = 0.0
+    doors: tuple[tuple[str, int], ...] = ()
+    open_doors: OpenDoors | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,6 +130,7 @@ def _snapshot_of(revision: Revision, base: ZygoteSpec, env: Mapping[str, str]) -
         mounts=_mounts(revision),
         always=(*base.always, layout.SNAPSHOT),
         snapshot=layout.SNAPSHOT,
+        doors=(DOOR_LISTENER,),
         start_s=max(_SNAPSHOT_S, float(revision.config.timeout_s)),
     )
 

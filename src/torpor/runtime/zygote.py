@@ -130,7 +130,7 @@ def _obstacle(own: set[int], blamed: dict[tuple[str, str], str], *, snapshot: bo
     """Why this process must not be forked from; empty when it may. `blamed` says which library left what."""
     traces = _traces()
     threads = [trace for trace in traces if trace[0] == "thread"]
-    files = [trace for trace in traces if trace[0] == "file" and int(trace[1].split()[0]) not in own]
+    files = [trace for trace in traces if trace[0] == "file" and _is_foreign(trace[1], own)]
     children = [trace for trace in traces if trace[0] == "child"]
     if threads:
         left = f"{len(threads)} thread{'s' * (len(threads) > 1)}"
@@ -148,6 +148,12 @@ def _obstacle(own: set[int], blamed: dict[tuple[str, str], str], *, snapshot: bo
     names = sorted({blamed[trace] for trace in threads or children or files if trace in blamed})
     whose = f" ({', '.join(names)})" if names else ""
     return f"the environment's libraries{whose[:300]} {what} when they are imported"
+
+
+def _is_foreign(text: str, own: set[int]) -> bool:
+    """Whether a descriptor is another's, and would be shared: what leads nowhere may be."""
+    number, _, what = text.partition(" ")
+    return int(number) not in own and what != os.devnull
 
 
 def _has_children() -> bool:

@@ -228,3 +228,14 @@ def handler(event, context): return FOUND
     assert found[0] == "OSError"
     assert found[1] == -1
     assert found[3:] == ["FileNotFoundError", "OSError"]
+
+
+@pytest.mark.slow
+async def test_names_of_hosts_do_not_hinder_a_fork(nursery, version):
+    """What `reach` declares is known by its names in instances that are forked, from a snapshot or a zygote."""
+    code = "def handler(event, context): return 'db.example' in open('/etc/hosts').read()\n"
+    await nursery.warm()
+    assert await nursery.answer(nursery.revision(code, reach=("db.example:5432",))) == (True, Depth.ZYGOTE)
+    revision = version(code, reach=("db.example:5432",))
+    assert await nursery.node.snapshot(revision) == ""
+    assert await nursery.answer(revision) == (True, Depth.SNAPSHOT)
