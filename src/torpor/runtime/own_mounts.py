@@ -1,4 +1,4 @@
-"""What a function brings besides its environment: its code, layers and names of hosts, and the modules that are found in them."""
+"""What a function brings besides its environment: code, layers, names of hosts; and the modules found in them."""
 
 from __future__ import annotations
 
