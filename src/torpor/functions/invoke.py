@@ -161,9 +161,10 @@ class Invoker:
         return record, record.serving
 
     def _authorize(self, ref: FunctionRef, principal: Principal) -> None:
-        if principal.allows(ACTION, ref.name):
-            return
-        if principal.kind is Kind.ANONYMOUS and is_public(self._catalog.url(ref.name, ref.qualifier)):
+        if principal.kind is Kind.ANONYMOUS:
+            if is_public(self._catalog.url(ref.name, ref.qualifier)):
+                return
+        elif principal.allows(ACTION, ref.name):
             return
         if self._catalog.permits(principal, ACTION, ref):
             return

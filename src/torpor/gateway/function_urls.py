@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from urllib.parse import unquote
 
 import structlog
@@ -130,7 +131,7 @@ class FunctionUrls:
                 principal = self._admitted(head, target, body)
                 if principal is None:
                     return None
-                if last is None or last[0] != principal:
+                if last is None or last[0] is not principal:
                     cleaned = without_credentials(head, self._authenticator, principal)
                     last = principal, EventFrame(cleaned, addressed, principal)
                 return self._invoker.begin(
@@ -160,7 +161,7 @@ class FunctionUrls:
     def _proof(self, request: HttpRequest, url: FunctionUrl | None, target: Target) -> Proof:
         """Who may be calling. Raises AccessDenied for strangers at a closed door."""
         if is_public(url):
-            return Certain(Principal(Kind.ANONYMOUS, function=target.ref.name))
+            return _stranger_at(target.ref.name)
         proof = _attempt(self._authenticator, request)
         if isinstance(proof, Certain) and not request.header("authorization") and is_cross_site(request):
             raise AccessDenied("Forbidden")  # --auth off trusts this machine's programs, not the pages it shows
@@ -206,6 +207,11 @@ class FunctionUrls:
             trace_id=request.header("x-amzn-trace-id"),
         )
         return _response(outcome, target)
+
+
+@lru_cache(maxsize=1024)
+def _stranger_at(function: str) -> Certain:
+    return Certain(Principal(Kind.ANONYMOUS, function=function))
 
 
 def _answer_of(what: Outcome | Exception, target: Target, request_id: str) -> HttpResponse:

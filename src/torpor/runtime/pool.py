@@ -136,7 +136,7 @@ class Pool:
 
     @property
     def empty(self) -> bool:
-        return not (self._waiting or self._starts or self._instances or self._kept.wanted)
+        return not (self._instances or self._starts or self._waiting or self._kept.wanted)
 
     @property
     def unfinished(self) -> bool:
@@ -194,10 +194,10 @@ class Pool:
     def pump(self) -> bool:
         """Give waiting jobs to free instances, and start what the policy asks for. Whether anything came of it."""
         progress = self._serve()
-        if self._kept.short:
+        if self._kept.wanted:
             progress = self._kept.top_up() or progress
-        if self._kept.hungry:
-            self._capacity.wait(self)
+            if self._kept.hungry:
+                self._capacity.wait(self)
         if not self._waiting:
             self._brake.release()
             return progress
