@@ -241,6 +241,20 @@ def test_wrong_values_are_refused_by_name(client, api):
     assert refused(client.create_authorizer, ApiId=api, AuthorizerType="JWT", IdentitySource=["x"], Name="x")[0] == 501
 
 
+def test_a_stage_s_variables_lead_nowhere_that_is_closed(world, client, api):
+    """Whoever sets them chooses the function, where an integration names it by one; other changes stay theirs."""
+    integrate(client, api, IntegrationUri=ARN.replace("hello", "${stageVariables.fn}"))
+    client.create_stage(ApiId=api, StageName="s", StageVariables={"fn": "hello"})
+    world.principal = Principal(Kind.KEY, "arn:aws:iam::000000000000:user/x", permissions=("apigateway:*",))
+    stage = {"ApiId": api, "StageName": "s", "StageVariables": {"fn": "other"}}
+    assert refused(client.update_stage, **stage)[:2] == (403, "AccessDeniedException")
+    assert refused(client.create_stage, **stage | {"StageName": "t"})[0] == 403
+    client.update_stage(ApiId=api, StageName="s", Description="mine", StageVariables={"fn": "hello"})
+    allowed = ("apigateway:*", "lambda:InvokeFunction")
+    world.principal = Principal(Kind.KEY, "arn:aws:iam::000000000000:user/x", permissions=allowed)
+    client.update_stage(**stage)
+
+
 def test_nobody_opens_what_is_closed_to_them(world, client, api):
     """A key that may change APIs makes integrations only of functions that it may invoke."""
     world.principal = Principal(Kind.KEY, "arn:aws:iam::000000000000:user/x", permissions=("apigateway:*",))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from torpor.core.errors import AccessDenied, InvalidValue
-from torpor.core.http_api import function_of
+from torpor.core.http_api import HttpApi, function_of
 from torpor.core.identity import Principal
 
 _T = TypeVar("_T")
@@ -89,6 +89,17 @@ def check_may_invoke(principal: Principal, uri: str | None) -> None:
             f"User: {principal.arn} is not authorized to perform: lambda:InvokeFunction on resource: {uri}: nobody "
             "opens a function that they may not invoke themselves."
         )
+
+
+def check_may_lead(
+    principal: Principal, api: HttpApi, variables: Mapping[str, str], before: Mapping[str, str] | None = None
+) -> None:
+    """Raise AccessDenied where new variables of a stage would lead it to functions that their maker may not invoke."""
+    integrations = [one for deployment in api.deployments.values() for one in deployment.integrations]
+    if variables != (before or {}):
+        for integration in (*api.integrations.values(), *integrations):
+            if "${" in integration.uri:
+                check_may_invoke(principal, integration.uri)
 
 
 def check_stage_name(name: str) -> None:

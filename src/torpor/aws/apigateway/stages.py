@@ -37,7 +37,7 @@ class StageOperations:
             "DeleteDeployment": self.delete_deployment,
         }
 
-    async def create_stage(self, _: Call, params: Params) -> Result:
+    async def create_stage(self, call: Call, params: Params) -> Result:
         name = params["StageName"]
         rules.check_stage_name(name)
         tags = rules.check_tags(params.get("Tags") or {})
@@ -47,6 +47,7 @@ class StageOperations:
         def step(api: HttpApi) -> HttpApi:
             if name in api.stages:
                 raise Conflict("Stage already exists")
+            rules.check_may_lead(call.principal, api, stage.variables)
             return api_changes.with_stage(api, stage)
 
         return stage_shape((await self.apis.change(params["ApiId"], step)).stages[name])
@@ -59,11 +60,12 @@ class StageOperations:
         page, token = rules.page_of(stages, lambda stage: stage.name, params)
         return {"Items": [stage_shape(stage) for stage in page], "NextToken": token}
 
-    async def update_stage(self, _: Call, params: Params) -> Result:
+    async def update_stage(self, call: Call, params: Params) -> Result:
         name, values = params["StageName"], _stage_values(params)
 
         def step(api: HttpApi) -> HttpApi:
             old = api_changes.stage_of(api, name)
+            rules.check_may_lead(call.principal, api, values.get("variables", old.variables), old.variables)
             throttles = {**old.throttles, **values.get("throttles", {})}
             stage = old.evolve(**{**values, "throttles": throttles, "updated": now()})
             _refuse_both(stage, params)
