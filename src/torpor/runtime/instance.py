@@ -30,7 +30,7 @@ from torpor.runtime.starts import Start
 from torpor.runtime.states import InstanceState, advance
 from torpor.runtime.surroundings import Surroundings
 from torpor.runtime.watch import Watch
-from torpor.runtime.world import World
+from torpor.runtime.world import PROVISIONED, World
 from torpor.wire.frames import Frame, Kind, ProtocolViolation
 from torpor.wire.messages import Call, Ready, pack_call, unpack_ready
 
@@ -368,7 +368,7 @@ class Instance:
         else:
             self._shared.launcher.learn(self._world.spec, report.modules)
         if self.kept and self._init_ms is not None:  # no invocation bears it
-            self._journal.init_report(self._init_ms)
+            self._journal.init_report(self._init_ms, PROVISIONED)
             self._init_ms = None
         self.max_memory_mb = self._attachment.launched.max_memory_mb()
         self.state = advance(self.state, InstanceState.IDLE)

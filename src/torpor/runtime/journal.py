@@ -57,8 +57,8 @@ class Journal:
         """An instance begins, or began then."""
         self.write(init_start(runtime), at_ms=at_ms)
 
-    def init_report(self, init_ms: float, *, ok: bool = True) -> None:
-        """An initialisation is over that no invocation bears."""
+    def init_report(self, init_ms: float, kind: str, *, ok: bool = True) -> None:  # noqa: ARG002  (JSON has it)
+        """An initialisation is over that no invocation bears; `kind` as in AWS_LAMBDA_INITIALIZATION_TYPE."""
         self.write(init_report(init_ms, ok=ok))
 
     def restore_start(self, runtime: str, version: str, at_ms: int) -> None:  # noqa: ARG002  (JSON has it)

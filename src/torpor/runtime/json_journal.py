@@ -46,10 +46,10 @@ class JsonJournal(Journal):
         record = {"status": "success", "metrics": {"durationMs": round(restore_ms, 3)}}
         self._event("INFO", "platform.restoreReport", record)
 
-    def init_report(self, init_ms: float, *, ok: bool = True) -> None:
+    def init_report(self, init_ms: float, kind: str, *, ok: bool = True) -> None:
         metrics = {"durationMs": round(init_ms, 3)}
         record: dict[str, Any] = {
-            "initializationType": "provisioned-concurrency",
+            "initializationType": kind,
             "phase": "init",
             "status": "success" if ok else "error",
             "metrics": metrics,

@@ -10,7 +10,7 @@ from torpor.core.function import Revision
 from torpor.runtime.json_journal import open_journal
 from torpor.runtime.spec import LaunchSpec
 from torpor.runtime.surroundings import Surroundings
-from torpor.runtime.world import World, build_world
+from torpor.runtime.world import SNAP_START, World, build_world
 
 _MOST_LINES = 1000
 
@@ -44,5 +44,5 @@ async def take_snapshot(revision: Revision, shared: Surroundings) -> str:
         journal.write(line)
     if reason:
         journal.write(f"There is no snapshot: {reason}".encode())
-    journal.init_report((shared.clock() - began) * 1000, ok=not reason)
+    journal.init_report((shared.clock() - began) * 1000, SNAP_START, ok=not reason)
     return reason
