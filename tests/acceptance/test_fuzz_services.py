@@ -6,68 +6,36 @@ one finds. The choices come from a seed, which a failure names with the request 
 
 from __future__ import annotations
 
-import http.client
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import pytest
 
-from torpor.testing.aws_answers import Answer, WrongAnswer, check
-from torpor.testing.aws_requests import Generated, model_of, mutated, operations_of, valid, written
+from torpor.testing.aws_answers import WrongAnswer, check
+from torpor.testing.aws_requests import mutated, valid
 from torpor.testing.aws_values import Pool
-
-SERVICES = ("lambda", "iam", "sts", "apigatewayv2", "secretsmanager", "ssm", "logs")
-ANSWERED_WITHIN_S = 60  # a bound for a machine that does much else besides, and not a target
-_ENDLESS = "application/vnd.amazon.eventstream"  # a live tail ends with its client
+from torpor.testing.aws_wire import SERVICES, Wire
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @dataclass
 class Caller:
-    """Sends generated requests over one connection, and checks every answer."""
+    """Sends generated requests, and checks every answer."""
 
-    host: str
-    key_id: str
-    secret: str
+    wire: Wire
     pool: Pool = field(default_factory=Pool)
     statuses: Counter[int] = field(default_factory=Counter)
     succeeded: set[tuple[str, str]] = field(default_factory=set)
     called: set[tuple[str, str]] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.connection = http.client.HTTPConnection(self.host, timeout=ANSWERED_WITHIN_S)
-
-    def send(self, request: Generated) -> Answer:
-        connection = self.connection
-        connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
-        for name, value in request.signed(self.key_id, self.secret, self.host).items():
-            connection.putheader(name, value.encode())
-        connection.putheader("content-length", str(len(request.body)))
-        connection.endheaders(request.body)
-        with connection.getresponse() as response:
-            headers = {name.lower(): value for name, value in response.getheaders()}
-            endless = headers.get("content-type") == _ENDLESS
-            body = b"" if endless else response.read()
-        if endless:
-            connection.close()
-        return Answer(response.status, headers, body)
-
-    def offers(self, service: str, operation: str) -> bool:
-        """Whether the operation is built, as the server tells."""
-        shape = model_of(service).operation_model(operation).input_shape
-        members = shape.members.items() if shape else ()
-        path = {name: "none" for name, member in members if member.serialization.get("location") == "uri"}
-        return self.send(written(service, operation, path)).status != 501
 
     def try_out(self, service: str, operation: str, seed: str) -> None:
         rng = random.Random(seed)
         request = valid(service, operation, rng, self.pool)
         if rng.random() < 0.5:
             request = mutated(request, rng)
-        answer = self.send(request)
+        answer = self.wire.send(request)
         try:
             parsed = check(request, answer)
         except WrongAnswer as error:
@@ -83,14 +51,15 @@ class Caller:
 
 def fuzz(server, turns: int) -> Caller:
     """Call every operation that is built in so many turns; what takes away comes in every third."""
-    caller = Caller(urlsplit(server.url).netloc, server.keys["access_key_id"], server.keys["secret_access_key"])
-    offered = [(service, one) for service in SERVICES for one in operations_of(service) if caller.offers(service, one)]
+    wire = Wire.to(server.url, server.keys)
+    caller = Caller(wire)
+    offered = [(service, operation) for service in SERVICES for operation in wire.offered(service)]
     assert len(offered) > 100
     for turn in range(turns):
         for service, operation in offered:
             if turn % 3 == 2 or not operation.startswith(("Delete", "Remove")):
                 caller.try_out(service, operation, f"{service}:{operation}:{turn}")
-    caller.connection.close()
+    wire.close()
     assert caller.called == set(offered)
     return caller
 
