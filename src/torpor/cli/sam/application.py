@@ -160,9 +160,9 @@ def _take_events(application: Application, resources: dict[str, Any]) -> None:
         if resource["Type"] != f"{support.SERVERLESS}Function" or not isinstance(events, dict):
             continue
         for event, about in list(events.items()):
-            kind = str((about or {}).get("Type")) if isinstance(about, dict) else ""
-            if kind in support.ROUTES:
-                continue
+            kind = str(about.get("Type") or "") if isinstance(about, dict) else ""
+            if kind in support.ROUTES or not kind:
+                continue  # without a Type it is no event, as the translator says
             line = template.line("Resources", name, "Properties", "Events", event)
             properties = about.get("Properties") or {} if isinstance(about, dict) else {}
             application.waiting.append(Waiting(name, event, kind, line, properties))
