@@ -58,7 +58,7 @@ def test_wheel_holds_what_is_not_code(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         entry_points = archive.read(next(name for name in names if name.endswith("entry_points.txt"))).decode()
-    assert "torpor/py.typed" in names
+    assert {"torpor/py.typed", "torpor/cli/sam/translator.txt"} <= set(names)
     for template in ("echo", "sklearn"):
         kept = (ROOT / "src/torpor/cli/templates" / template).iterdir()
         assert {f"torpor/cli/templates/{template}/{path.name}" for path in kept if path.is_file()} <= set(names)

@@ -273,6 +273,12 @@ def _record(wanted: Wanted, result: Result) -> Made:
     return Made(id=wanted.id, type=wanted.type, physical=result.physical, attributes=result.attributes)
 
 
+def _goes_with_its_function(made: Made, stack: Stack) -> bool:
+    """Whether it is a version of a function that is removed: no version outlives its function."""
+    functions = {one.physical for one in stack.resources.values() if one.type == support.FUNCTION and not one.keep}
+    return made.type == support.VERSION and made.physical.split(":")[-2] in functions
+
+
 def _plain(error: Exception) -> str:
     return f"{error.args[0]!s} is missing" if isinstance(error, KeyError) and error.args else str(error)
 
@@ -284,7 +290,7 @@ def remove_stack(stack: Stack, remote: Remote, kinds: Mapping[str, Kind], say: S
         stack.status = status
         remote.keep(stack)
 
-    kept = [made for made in stack.resources.values() if made.keep]
+    kept = [made for made in stack.resources.values() if made.keep and not _goes_with_its_function(made, stack)]
     stack.leftovers = [
         *stack.leftovers,
         *(replace(made, keep_replaced=False) for made in reversed(stack.resources.values()) if not made.keep),

@@ -251,3 +251,19 @@ def test_addresses_follow_the_server(world):
     )
     stack.moved_to("http://new:2")
     assert stack.resources["A"].attributes == {"ApiEndpoint": "http://new:2/api/a", "Ref": "a"}
+
+
+def test_versions_go_with_their_function(world):
+    """What stays when a stack is removed is told; a version whose function is removed does not stay."""
+    from torpor.cli.sam.record import Made
+
+    text = "Resources:\n  F: {Type: AWS::Lambda::Function}\n  Stays: {Type: AWS::Lambda::Function, DeletionPolicy: Retain}\n"
+    world.apply(text)
+    stack = world.stack()
+    arn = "arn:aws:lambda:us-east-1:000000000000:function"
+    for name in ("F", "Stays"):
+        physical = f"{arn}:app-{name}:1"
+        stack.resources[f"{name}1"] = Made(id=f"{name}1", type="AWS::Lambda::Version", physical=physical, keep=True)
+    world.keep(stack)
+    assert [made.id for made in world.remove()] == ["Stays", "Stays1"]
+    assert set(world.there) == {"app-Stays"}
