@@ -22,6 +22,7 @@ ECHO = _archive("def handler(event, context):\n    return event\n")
 BLOBS = (ECHO, _archive("def handler(event, context):\n    yield b'a'\n"), b"", b"{}", b"\0\xff", ECHO[:-1])
 _POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
 _FUNCTION = {"FunctionName": "spam"}
+_VERSION = {"FunctionName": "spam", "Qualifier": "@{Version}"}
 _FUNCTION_ARN = {"Resource": "arn:aws:lambda:us-east-1:000000000000:function:spam"}
 _LAYER = {"LayerName": "spam", "VersionNumber": "@{Version}"}
 _ROLE = {"RoleName": "spam"}
@@ -58,6 +59,10 @@ EXAMPLES: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("lambda", "GetAlias"): _FUNCTION | {"Name": "live"},
     ("lambda", "CreateFunctionUrlConfig"): _FUNCTION | {"AuthType": "NONE"},
     ("lambda", "PutFunctionConcurrency"): _FUNCTION | {"ReservedConcurrentExecutions": 2},
+    ("lambda", "ListProvisionedConcurrencyConfigs"): _FUNCTION,
+    ("lambda", "GetProvisionedConcurrencyConfig"): _VERSION,
+    ("lambda", "DeleteProvisionedConcurrencyConfig"): _VERSION,
+    ("lambda", "PutProvisionedConcurrencyConfig"): _VERSION | {"ProvisionedConcurrentExecutions": 1},
     ("lambda", "PutFunctionEventInvokeConfig"): _FUNCTION | {"MaximumRetryAttempts": 1},
     ("lambda", "UpdateFunctionEventInvokeConfig"): _FUNCTION | {"MaximumRetryAttempts": 0},
     ("lambda", "Invoke"): _FUNCTION | {"Payload": b"{}"},
