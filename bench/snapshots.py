@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import statistics
 import time
 import urllib.request
 from typing import Any
 
-from environments import HERE
-from harness import BenchFailed, Connection, Plan, Row, Table, ask, quantiles, torpor, wait_until
+from harness import HERE, BenchFailed, Connection, Plan, Row, Table, ask, quantiles, torpor, wait_until
 
 from torpor.testing.serving import RunningServer
 
@@ -30,12 +30,15 @@ def measure(plan: Plan) -> Table:
     with torpor(folder, keep_alive_s=0.1) as server:
         server.torpor("deploy", _FUNCTION, "--name", _NAME)
         version, published_s = _publish(server)
-        rows = [_row(server, version, "snapshot", count), _row(server, "$LATEST", "zygote", count)]
+        taken = {"snapshot": _samples(server, version, "snapshot", count)}
+        taken["zygote"] = _samples(server, "$LATEST", "zygote", count)
     with torpor(folder, keep_alive_s=0.1, zygotes=0) as server:
-        rows.append(_row(server, "$LATEST", "spawn", count))
-    slowest = rows[-1].cells["p50 ms"]
-    for row in rows:
-        row.cells["x spawn"] = f"{slowest / row.cells['p50 ms']:.1f}"
+        taken["spawn"] = _samples(server, "$LATEST", "spawn", count)
+    slowest = statistics.median(taken["spawn"])
+    rows = [
+        Row(depth, {**quantiles(samples), "x spawn": f"{slowest / statistics.median(samples):.1f}"})
+        for depth, samples in taken.items()
+    ]
     note = f"The version was Active, its snapshot made, {published_s:.1f} s after it was published."
     return Table("Start of a function that trains a model while it is loaded", rows, [note])
 
@@ -55,7 +58,7 @@ def _publish(server: RunningServer) -> tuple[str, float]:
     return version, time.monotonic() - began
 
 
-def _row(server: RunningServer, qualifier: str, depth: str, count: int) -> Row:
+def _samples(server: RunningServer, qualifier: str, depth: str, count: int) -> list[float]:
     path = f"{_LAMBDA}/{_NAME}/invocations?Qualifier={qualifier}"
     samples: list[float] = []
     end = time.monotonic() + _BOUND_S
@@ -67,7 +70,7 @@ def _row(server: RunningServer, qualifier: str, depth: str, count: int) -> Row:
         if headers["x-torpor-start"] == depth:
             samples.append(elapsed)
         _sleep(server)
-    return Row(depth, quantiles(samples))
+    return samples
 
 
 def _sleep(server: RunningServer) -> None:
