@@ -99,8 +99,8 @@ def test_an_http_api_with_two_functions_a_layer_and_parameters(server, deploy, t
 
     server.cli("stack", "rm", "guests", "--yes", more=variables)
     assert server.http("GET", f"{base}/greet/Ada")[0] == 404
-    assert json.loads(server.cli("ls", "--json").stdout) == []
-    assert json.loads(server.cli("stack", "ls", "--json").stdout)["stacks"] == []
+    assert "guests" not in server.cli("ls").stdout
+    assert "guests" not in server.cli("stack", "ls").stdout
 
 
 def test_policies_are_permissions_and_the_rest_is_told(server, deploy, template):
